@@ -1,0 +1,1 @@
+//! Deskplane: the control plane for customer-chat accounts.

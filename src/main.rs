@@ -1,0 +1,3 @@
+//! The `deskplane` program: parses arguments and calls the library.
+
+fn main() {}
