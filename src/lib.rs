@@ -1,1 +1,15 @@
 //! Deskplane: the control plane for customer-chat accounts.
+//!
+//! ```text
+//!  YAML ──► API server ──► controller ──► backend ──► store (SQL)
+//!                             │              │           │
+//!                             └──── domain (the rules) ──┘
+//!                                        │
+//!                                       api (the kinds)
+//! ```
+//!
+//! Imports point one way: `cli` → `controller` → {`backend`, `store`} → `domain` → `api`.
+
+pub mod api;
+pub mod backend;
+pub mod domain;

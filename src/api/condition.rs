@@ -1,0 +1,1 @@
+//! Conditions: their types, the reasons of `Ready`, and how one is set.
