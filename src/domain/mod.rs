@@ -1,1 +1,18 @@
-//! rules
+//! The rules of Deskplane. Pure: no Kubernetes client, no async, no I/O; every decision here is a function of its arguments.
+//!
+//! - [`rows`]: what the backend is asked to hold, and what it answers.
+//! - [`seats`]: limits, tickets and reservations.
+//! - [`diff`]: what differs between the desired and the observed row.
+//! - [`confirmation`], [`holding`]: when something may be erased.
+//! - [`identity`]: whether a store is the one we know.
+//! - [`availability`]: whether a widget's visitors can reach anybody.
+//! - [`text`]: strings from users.
+
+pub mod availability;
+pub mod confirmation;
+pub mod diff;
+pub mod holding;
+pub mod identity;
+pub mod rows;
+pub mod seats;
+pub mod text;

@@ -1,0 +1,124 @@
+//! Seats, organization places and widget places: who is admitted, who waits, who is next (rules 1 to 4).
+//!
+//! The store keeps the numbers and the tickets; it asks here inside the transaction that writes.
+
+/// Something a plan limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A seat: one for each operator that is not suspended.
+    Seat,
+    /// An organization.
+    Organization,
+    /// A widget.
+    Widget,
+}
+
+impl Place {
+    /// All places, in the order in which a missing one is named.
+    pub const ALL: [Self; 3] = [Self::Seat, Self::Organization, Self::Widget];
+}
+
+/// What a plan allows. `None`: unlimited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Seats over all organizations.
+    pub seats: i64,
+    /// Organizations, the default one included.
+    pub organizations: Option<i64>,
+    /// Widgets over all organizations.
+    pub widgets: Option<i64>,
+}
+
+impl Limits {
+    /// The limit of one place.
+    pub fn of(&self, place: Place) -> Option<i64> {
+        match place {
+            Place::Seat => Some(self.seats),
+            Place::Organization => self.organizations,
+            Place::Widget => self.widgets,
+        }
+    }
+}
+
+/// A number for each place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Seats.
+    pub seats: i64,
+    /// Organizations.
+    pub organizations: i64,
+    /// Widgets.
+    pub widgets: i64,
+}
+
+impl Places {
+    /// The number of one place.
+    pub fn of(&self, place: Place) -> i64 {
+        match place {
+            Place::Seat => self.seats,
+            Place::Organization => self.organizations,
+            Place::Widget => self.widgets,
+        }
+    }
+
+    /// What a new operator, or one who is no longer suspended, needs.
+    pub const OPERATOR: Self = Self { seats: 1, organizations: 0, widgets: 0 };
+    /// What a new organization needs: its place, and a seat for its first operator (rule 4).
+    pub const ORGANIZATION: Self = Self { seats: 1, organizations: 1, widgets: 0 };
+    /// What a new widget needs.
+    pub const WIDGET: Self = Self { seats: 0, organizations: 0, widgets: 1 };
+}
+
+impl std::ops::Add for Places {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            seats: self.seats + other.seats,
+            organizations: self.organizations + other.organizations,
+            widgets: self.widgets + other.widgets,
+        }
+    }
+}
+
+/// The state of an account's places within one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// What the plan allows.
+    pub limits: Limits,
+    /// What rows hold, unmanaged and quarantined ones included.
+    pub held: Places,
+    /// What is reserved for tickets, other than the one of the object that asks.
+    pub reserved: Places,
+}
+
+impl Ledger {
+    /// The first place that `needs` asks for and that is not free; `None`: all are.
+    pub fn first_missing(&self, needs: Places) -> Option<Place> {
+        let taken = self.held + self.reserved;
+        Place::ALL.into_iter().find(|&place| {
+            let wanted = needs.of(place);
+            wanted > 0 && self.limits.of(place).is_some_and(|limit| taken.of(place).saturating_add(wanted) > limit)
+        })
+    }
+}
+
+/// A waiting ticket: its number in the queue, and what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// Lower numbers go first.
+    pub number: i64,
+    /// What its object needs.
+    pub needs: Places,
+}
+
+/// The ticket that a freed place goes to: the lowest whose needs are all free. Tickets that are paused or reserved already are not
+/// among `waiting`; a ticket that must wait for something else delays nobody behind it.
+pub fn next_grant(ledger: &Ledger, waiting: impl IntoIterator<Item = Ticket>) -> Option<Ticket> {
+    waiting.into_iter().filter(|ticket| ledger.first_missing(ticket.needs).is_none()).min_by_key(|ticket| ticket.number)
+}
+
+/// The first place of which more is held than the plan allows (rule 3): nobody is dropped, nothing new is admitted.
+pub fn over_plan(limits: &Limits, held: &Places) -> Option<Place> {
+    Place::ALL.into_iter().find(|&place| limits.of(place).is_some_and(|limit| held.of(place) > limit))
+}
