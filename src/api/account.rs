@@ -96,7 +96,7 @@ pub struct AccountStatus {
     /// Seats as `held/limit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seat_summary: Option<String>,
-    /// Ready, Reconciling, Stalled, Paused, WithinPlan.
+    /// Ready, Reconciling, Stalled, Paused, `WithinPlan`.
     #[serde(default)]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
