@@ -18,7 +18,7 @@ launch() {
 # alive NAME: whether it runs. The state folder in its command line tells it from another process that got the same id later.
 alive() {
     local pid
-    { pid=$(<"$state/pids/$1") && tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF -- "$state/"; } 2>/dev/null
+    { pid=$(cat "$state/pids/$1") && tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF -- "$state/"; } 2>/dev/null
 }
 
 # stop NAME: at once. There is nothing to save: a stopped control plane is thrown away, and a restarted API server has its state in etcd.
