@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by the scripts that source this
 # What build, up and down share: which versions, where programs are, how to speak to the person waiting.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # $state, $tied and $program are set by up
+# shellcheck shell=bash disable=SC2154 # $state, $tied, $program and the ports are set by up
 # The three processes of a control plane: what each is started with and why, and how they stop.
 # Everything of one control plane is in the folder $state: keys, kubeconfig, audit.log, logs/, pids/ and etcd's data.
 
@@ -85,12 +85,12 @@ start_controller_manager() {
         --leader-elect=false --secure-port 0 --profiling=false --kube-api-qps 300 --kube-api-burst 600
 }
 
-# await WHAT NAME COMMAND...: until the command succeeds; fails when the process NAME dies, or after a minute.
+# await WHAT COMMAND...: until the command succeeds; fails when etcd or the API server dies, or after a minute.
 await() {
-    local what=$1 name=$2 until=$((SECONDS + 60))
-    shift 2
+    local what=$1 until=$((SECONDS + 60))
+    shift
     until "$@" >/dev/null 2>&1; do
-        alive "$name" || return 1
+        alive etcd && alive kube-apiserver || return 1
         ((SECONDS < until)) || {
             say "gave up waiting for $what"
             return 1
@@ -99,9 +99,10 @@ await() {
     done
 }
 
-kubectl_admin() { "${program[kubectl]}" --kubeconfig "$state/kubeconfig" --request-timeout 5s "$@"; }
+# A cache of its own: the ports of finished control planes would pile up in the person's.
+kubectl_admin() { "${program[kubectl]}" --kubeconfig "$state/kubeconfig" --cache-dir "$state/kubectl-cache" --request-timeout 5s "$@"; }
 
 await_apiserver() {
-    await 'the API server' kube-apiserver kubectl_admin get --raw /readyz &&
-        await 'the first namespaces' kube-apiserver kubectl_admin get namespace default kube-system
+    await 'the API server' kubectl_admin get --raw /readyz &&
+        await 'the first namespaces' kubectl_admin get namespace default kube-system
 }

@@ -8,13 +8,12 @@
 //!
 //! A kube client's connections belong to the runtime that opened them, and each test has its own: make clients anew, never share them.
 
-#![allow(dead_code, reason = "a tool box: not every tool is in use all the time")]
+#![allow(dead_code, unused_imports, reason = "a tool box: not every tool is in use all the time")]
 
 mod audit;
 mod manifests;
 mod people;
 
-#[allow(unused_imports, reason = "a tool box")]
 pub use audit::{Request, Requests};
 pub use people::ServiceAccount;
 
