@@ -9,6 +9,8 @@ pub mod operator;
 pub mod organization;
 pub mod plan;
 pub mod reference;
+mod rules;
+mod schema;
 pub mod widget;
 
 pub use account::{Account, AccountSpec, AccountStatus};
@@ -18,4 +20,5 @@ pub use operator::{Operator, OperatorSpec, OperatorStatus};
 pub use organization::{Organization, OrganizationSpec, OrganizationStatus};
 pub use plan::{Plan, PlanSpec, PlanStatus};
 pub use reference::NameRef;
+pub use schema::crds;
 pub use widget::{Widget, WidgetSpec, WidgetStatus};
