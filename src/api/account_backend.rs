@@ -80,14 +80,14 @@ impl AccountBackendSpec {
     /// `resyncInterval` as a duration. The API server lets only valid ones through; whatever comes another way is brought within
     /// the same bounds, so that a bad value can neither hammer the backend nor stop the comparison.
     pub fn resync_interval(&self) -> Duration {
-        let parsed = self.resync_interval.parse::<kube::core::Duration>().ok().filter(|duration| !duration.is_negative());
+        let parsed = self.resync_interval.parse::<kube::core::Duration>().ok().filter(|duration| *duration > Duration::ZERO);
         parsed.map_or(DEFAULT_RESYNC, Duration::from).clamp(SHORTEST_RESYNC, LONGEST_RESYNC)
     }
 }
 
-const DEFAULT_RESYNC: Duration = Duration::from_secs(10 * 60);
+const DEFAULT_RESYNC: Duration = Duration::from_mins(10);
 const SHORTEST_RESYNC: Duration = Duration::from_secs(10);
-const LONGEST_RESYNC: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_RESYNC: Duration = Duration::from_hours(24);
 
 /// What the controller last saw of an `AccountBackend`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -118,4 +118,23 @@ pub struct AccountBackendStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resync_interval_is_what_it_says_and_never_out_of_bounds() {
+        let seconds = |text: &str| {
+            let spec = AccountBackendSpec { resync_interval: text.to_owned(), ..AccountBackendSpec::default() };
+            spec.resync_interval().as_secs()
+        };
+        for (text, expected) in [("10m", 600), ("1h30m", 5400), ("45s", 45), ("24h", 86_400), ("1h0m5s", 3605)] {
+            assert_eq!(seconds(text), expected, "{text}");
+        }
+        for (text, expected) in [("1s", 10), ("48h", 86_400), ("", 600), ("soon", 600), ("-5m", 600)] {
+            assert_eq!(seconds(text), expected, "{text}");
+        }
+    }
 }

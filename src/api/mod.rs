@@ -1,5 +1,7 @@
 //! The seven kinds of `deskplane.dev/v1alpha1`, one file each, and the words they share. Types only.
 
+#![allow(clippy::duplicated_attributes, reason = "clippy takes the columns of a `kube` attribute for one attribute repeated")]
+
 pub mod account;
 pub mod account_backend;
 pub mod condition;

@@ -99,8 +99,8 @@ fn property(schema: &mut JSONSchemaProps, name: &str, change: impl FnOnce(&mut J
     }
 }
 
-fn strings(values: &[&str]) -> Option<Vec<JSON>> {
-    Some(values.iter().map(|value| JSON(json!(value))).collect())
+fn strings(values: &[&str]) -> Vec<JSON> {
+    values.iter().map(|value| JSON(json!(value))).collect()
 }
 
 /// The bounds of Kubernetes' own `meta/v1` Condition, which its Rust type does not carry.
@@ -109,7 +109,7 @@ fn bound_condition(schema: &mut JSONSchemaProps) {
     property(schema, "reason", |p| (p.min_length, p.max_length) = (Some(1), Some(1024)));
     property(schema, "message", |p| p.max_length = Some(32_768));
     property(schema, "lastTransitionTime", |p| p.max_length = Some(64));
-    property(schema, "status", |p| p.enum_ = strings(&["True", "False", "Unknown"]));
+    property(schema, "status", |p| p.enum_ = Some(strings(&["True", "False", "Unknown"])));
 }
 
 /// Bounds of a label selector: without them, the API server refuses rules over it as too expensive.
@@ -129,7 +129,7 @@ fn bound_selector(schema: &mut JSONSchemaProps) {
             key.min_length = Some(1);
             key.max_length = Some(317); // a DNS name of 253, a slash and a name of 63
         });
-        property(expression, "operator", |operator| operator.enum_ = strings(&["In", "NotIn", "Exists", "DoesNotExist"]));
+        property(expression, "operator", |operator| operator.enum_ = Some(strings(&["In", "NotIn", "Exists", "DoesNotExist"])));
         property(expression, "values", |values| {
             values.max_items = Some(64);
             values.x_kubernetes_list_type = Some("atomic".into());
@@ -139,3 +139,6 @@ fn bound_selector(schema: &mut JSONSchemaProps) {
         });
     });
 }
+
+#[cfg(test)]
+mod tests;
