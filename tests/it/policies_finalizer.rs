@@ -35,6 +35,7 @@ async fn every_kind_is_born_with_its_finalizer_in_one_write_and_without_a_field_
     let manifest = json!({ "apiVersion": "deskplane.dev/v1alpha1", "kind": "Operator", "metadata": { "name": "tom", "namespace": namespace }, "spec": full("Operator") });
     for args in [&["diff", "-f", "-"][..], &["diff", "--server-side", "--force-conflicts", "-f", "-"]] {
         let output = plane.kubectl_with(args, &manifest.to_string());
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(!text.contains("finalizers") && !text.contains("erase"), "{text}");
     }
