@@ -67,7 +67,8 @@ pub async fn look_up(context: &Context, subject: &Subject<'_>) -> Result<Found, 
     match bounded(connection.backend.lookup(&key)).await? {
         Answer::Present(row) => Ok(Found::Row(connection, row)),
         Answer::Waiting(_) => {
-            let account = subject.account.as_ref().map_or_else(|| subject.object_name(), |account| super::object::name_of(account.as_ref()));
+            let account =
+                subject.account.as_ref().map_or_else(|| subject.object_name(), |account| super::object::name_of(account.as_ref()));
             context.write(&connection, &account, async |backend, session| backend.drop_ticket(session, &key).await).await?;
             connection.observed().forget(&key);
             Ok(Found::Nothing)
@@ -104,7 +105,8 @@ fn connection_of(context: &Context, subject: &Subject<'_>) -> Result<(Arc<Connec
 pub async fn member(context: &Context, subject: &Subject<'_>) -> Result<Cleanup, Stop> {
     let Found::Row(connection, row) = look_up(context, subject).await? else { return Ok(Cleanup::LetGo) };
     let parents = Parents::of_member(context, subject, &row).await?;
-    let verdict = holding::dependent(parents.organization_facts().as_ref(), parents.account_facts().as_ref(), parents.namespace_terminating);
+    let verdict =
+        holding::dependent(parents.organization_facts().as_ref(), parents.account_facts().as_ref(), parents.namespace_terminating);
     match verdict {
         Verdict::Erase => {
             let key = subject.key();
@@ -114,6 +116,10 @@ pub async fn member(context: &Context, subject: &Subject<'_>) -> Result<Cleanup,
             Ok(Cleanup::LetGo)
         }
         Verdict::WithOrganization => {
+            let organization = parents.organization.as_ref().map(super::object::name_of);
+            if let Some(organization) = organization.filter(|name| context.queue.active(name)) {
+                return Err(Stop::Deferred(organization));
+            }
             Ok(Cleanup::Hold(Failure::new(Reason::Erasing, "Its organization is being erased, and this with it.").after(BESIDE_WAKES)))
         }
         Verdict::Hold(hold) => Ok(Cleanup::Hold(parents.held(&hold, subject))),
@@ -189,8 +195,14 @@ impl Parents {
             }
             (_, Some(organization), account) => {
                 let organization = organization.name();
-                let account = account.as_ref().map(|account| format!(", or the Account: kubectl annotate acct {} -n {namespace} \
-                    deskplane.dev/confirm-deletion={}", account.name(), account.name()));
+                let account = account.as_ref().map(|account| {
+                    format!(
+                        ", or the Account: kubectl annotate acct {} -n {namespace} \
+                    deskplane.dev/confirm-deletion={}",
+                        account.name(),
+                        account.name()
+                    )
+                });
                 format!(
                     "Held, nothing is erased: the Organization, Account or Namespace is being deleted, and nobody confirmed that the data may go. \
                      Confirm the Organization: kubectl annotate org {organization} -n {namespace} deskplane.dev/confirm-deletion={organization}{}",

@@ -63,7 +63,7 @@ impl Connection {
     where
         F: Future<Output = std::result::Result<(), E>>,
     {
-        self.epoch_recorded.get_or_try_init(record).await.map(|()| ())
+        self.epoch_recorded.get_or_try_init(record).await.copied()
     }
 
     /// Whether our epoch has been recorded because something was written in it.

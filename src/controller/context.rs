@@ -16,6 +16,7 @@ use crate::domain::rows::Key;
 use super::cache::{Cache, Cached, Entry};
 use super::connection::Connection;
 use super::failure::{Failure, Stop};
+use super::mapping;
 use super::metrics::Metrics;
 use super::object::{Kind, Managed, Meta, ObjectName};
 use super::queue::Queue;
@@ -75,7 +76,14 @@ pub struct Context {
 
 impl Context {
     /// A context with an empty cache.
-    pub fn new(client: Client, scope: Scope, embedded: Arc<Connection>, recorder: Recorder, metrics: Metrics, stop: CancellationToken) -> Self {
+    pub fn new(
+        client: Client,
+        scope: Scope,
+        embedded: Arc<Connection>,
+        recorder: Recorder,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             client,
             scope,
@@ -105,7 +113,7 @@ impl Context {
     /// Remembers an object that a write of ours returned, so that the next pass sees it before the watch does.
     pub fn returned<K: Cached>(&self, object: K) -> Arc<K> {
         let object = Arc::new(object);
-        self.cache().apply(Entry::Good(object.clone()));
+        mapping::absorb(self, &Entry::Good(object.clone()));
         object
     }
 
@@ -140,6 +148,11 @@ impl Context {
         self.queue.push(name);
     }
 
+    /// The same, but for the push: the pass that could not finish comes back by itself.
+    pub fn still_vanished(&self, name: &ObjectName, key: Key) {
+        lock(&self.vanished).entry(name.clone()).or_default().push(key);
+    }
+
     /// The keys of vanished objects of that name.
     pub fn take_vanished(&self, name: &ObjectName) -> Vec<Key> {
         lock(&self.vanished).remove(name).unwrap_or_default()
@@ -162,8 +175,7 @@ impl Context {
         let session = connection.session().ok_or_else(not_open)?;
         connection.before_first_write(|| self.record_epoch(session)).await?;
         let lost = || Err(BackendError::OutcomeUnknown(format!("no answer within {} s", CALL_DEADLINE.as_secs())));
-        let result =
-            tokio::time::timeout(CALL_DEADLINE, operation(connection.backend.as_ref(), session)).await.unwrap_or_else(|_| lost());
+        let result = tokio::time::timeout(CALL_DEADLINE, operation(connection.backend.as_ref(), session)).await.unwrap_or_else(|_| lost());
         self.marks.mark(account.clone());
         if let Err(error) = &result {
             self.metrics.backend_error(error);
@@ -189,7 +201,8 @@ impl Context {
     async fn record_epoch(&self, session: &Session) -> Result<(), Stop> {
         let names: Vec<_> = lock(&self.backends)
             .iter()
-            .filter_map(|(name, state)| matches!(state, BackendState::Verified(_)).then(|| name.clone()))
+            .filter(|(_, state)| matches!(state, BackendState::Verified(_)))
+            .map(|(name, _)| name.clone())
             .collect();
         for name in names {
             let Some(backend) = self.cache().get::<AccountBackend>("", &name) else { continue };
@@ -211,9 +224,7 @@ pub fn is_ours<K: Managed>(context: &Context, object: &K) -> bool {
         Kind::AccountBackend => return backend_is_ours(context, object.name(), &cache),
         Kind::Plan => return context.scope.namespaces.is_empty(),
         Kind::Account => cache.get::<Account>(object.namespace(), object.name()),
-        Kind::Organization => {
-            object.parents().first().and_then(|account| cache.get::<Account>(&account.namespace, &account.name))
-        }
+        Kind::Organization => object.parents().first().and_then(|account| cache.get::<Account>(&account.namespace, &account.name)),
         Kind::Operator | Kind::Department | Kind::Widget => object
             .parents()
             .first()

@@ -115,7 +115,7 @@ impl From<BackendError> for Failure {
         let (reason, retry) = match &error {
             E::Invalid { .. } => (Reason::Invalid, Retry::OnChange),
             E::CredentialsInvalid => (Reason::CredentialsInvalid, Retry::OnChange),
-            E::Forbidden(_) => (Reason::BackendRejected, Retry::OnChange),
+            E::Forbidden(_) | E::Erased => (Reason::BackendRejected, Retry::OnChange),
             E::ParentNotFound(_) => (Reason::WaitingForParent, Retry::OnChange),
             E::EmailTaken => (Reason::EmailTaken, Retry::OnChange),
             E::NameTaken(_) => (Reason::NameTaken, Retry::OnChange),
@@ -123,7 +123,6 @@ impl From<BackendError> for Failure {
             E::LastOperator => (Reason::LastOperator, Retry::OnChange),
             E::InUse(_) => (Reason::InUse, Retry::Backoff),
             E::Released => (Reason::Released, Retry::OnChange),
-            E::Erased => (Reason::BackendRejected, Retry::OnChange),
             E::Throttled { after } => (Reason::BackendUnreachable, Retry::After((*after).min(MAX_WAIT))),
             E::Transient(_) | E::OutcomeUnknown(_) => (Reason::BackendUnreachable, Retry::Backoff),
             E::Fenced { .. } => (Reason::Fenced, Retry::OnChange),
@@ -151,7 +150,9 @@ fn advice(error: &BackendError) -> Option<String> {
             "This object was released: its data in the backend was let go and is no longer managed. \
              Delete the object; a new object of this name starts afresh."
         }
-        BackendError::Erased => "The data of this object was erased from the backend. Delete the object; a new object of this name starts afresh.",
+        BackendError::Erased => {
+            "The data of this object was erased from the backend. Delete the object; a new object of this name starts afresh."
+        }
         _ => return None,
     };
     Some(advice.to_owned())

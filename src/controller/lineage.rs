@@ -70,7 +70,12 @@ pub fn waiting_for_parent(context: &Context, parent: &ObjectName, terminating: b
     let message = if terminating {
         format!("{kind} \"{}\" is being deleted: nothing new is made in it.", parent.name)
     } else {
-        format!("{kind} \"{}\" is not in the backend yet. See why with: kubectl describe {} {}", parent.name, short(parent.kind), parent.name)
+        format!(
+            "{kind} \"{}\" is not in the backend yet. See why with: kubectl describe {} {}",
+            parent.name,
+            short(parent.kind),
+            parent.name
+        )
     };
     Failure::new(Reason::WaitingForParent, message).into()
 }
@@ -104,7 +109,8 @@ pub fn paused_by(context: &Context, own: &ObjectName, own_paused: bool, parents:
 
 /// The connection of a backend, whatever namespace asks: for cleanup.
 pub fn served_connection(context: &Context, account: &Account) -> Result<Arc<Connection>, Stop> {
-    usable(context, &served_backend(context, account)?)
+    let backend = served_backend(context, account)?;
+    usable(context, &backend)
 }
 
 fn served_backend(context: &Context, account: &Account) -> Result<Arc<AccountBackend>, Stop> {

@@ -2,20 +2,57 @@
 
 use std::time::Duration;
 
+use kube::api::ObjectMeta;
+
 use crate::api::condition::{READY, Reason, find};
 use crate::api::{Account, Department, Operator, Organization};
+use crate::domain::rows::Key;
 
-use super::cache::{Cached, Entry};
+use super::cache::{Cached, Entry, Replaced};
 use super::context::Context;
 use super::lineage::matches;
-use super::object::{Kind, Managed, Meta, ObjectName, Status};
-use super::usage::TRAIL;
+use super::object::{Kind, Managed, ObjectName, Status};
 
 /// How long a department waits for further changes of its members.
 const MEMBERS_DELAY: Duration = Duration::from_secs(1);
 
+/// Takes over an object as the API server has it, from a watch or from the answer to a write of ours.
+pub fn absorb<K: Cached>(context: &Context, entry: &Entry<K>) {
+    let name = entry.object_name();
+    let Some(Replaced(old)) = context.cache().apply(entry.clone()) else { return };
+    if let Some(old) = &old
+        && old.key() != entry.key()
+    {
+        // Deleted and created again while nobody watched.
+        context.vanished(name.clone(), old.key());
+    }
+    if old.as_ref().is_none_or(|old| relevant(old.metadata()) != relevant(entry.metadata())) {
+        context.queue.push(name.clone());
+        changed(context, &name, old.as_ref(), Some(entry));
+    }
+}
+
+/// An object is gone.
+pub fn gone<K: Cached>(context: &Context, name: &ObjectName, key: &Key) {
+    let Some(old) = context.cache().remove::<K>(name, key) else { return };
+    context.vanished(name.clone(), key.clone());
+    changed(context, name, Some(&old), None);
+}
+
+/// What of the metadata a pass reads. Our own status writes change nothing of it.
+fn relevant(meta: &ObjectMeta) -> impl PartialEq + '_ {
+    (
+        meta.uid.as_deref(),
+        meta.generation,
+        meta.deletion_timestamp.is_some(),
+        meta.finalizers.as_deref().unwrap_or_default(),
+        meta.annotations.as_ref(),
+        meta.labels.as_ref(),
+    )
+}
+
 /// An object was made, changed in what matters, or went.
-pub fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K>>, new: Option<&Entry<K>>) {
+fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K>>, new: Option<&Entry<K>>) {
     match K::KIND {
         Kind::AccountBackend | Kind::Plan => context.wake_dependents(name, Kind::Account),
         Kind::Account => {
@@ -132,12 +169,6 @@ pub fn email_freed(context: &Context, organization: &ObjectName) {
     context.queue.push_all(waiting.map(|operator| super::object::name_of(operator.as_ref())));
 }
 
-/// Plans are told of their accounts with the usual delay.
-pub fn plan_counts(context: &Context, plan: &str) {
-    let _ = TRAIL;
-    context.marks.mark(ObjectName::cluster(Kind::Plan, plan));
-}
-
 /// An object went for good: its parents may have waited for that.
 pub fn let_go<K: Managed>(context: &Context, object: &K) {
     match K::KIND {
@@ -152,5 +183,4 @@ pub fn let_go<K: Managed>(context: &Context, object: &K) {
         }
         _ => {}
     }
-    let _ = object.terminating();
 }

@@ -50,8 +50,9 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("deskplane");
-        let seconds = Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 4.0, 8)));
-        let metrics = (Family::default(), seconds, Family::default(), Family::default(), Family::default(), Gauge::default(), Gauge::default());
+        let seconds = Family::new_with_constructor((|| Histogram::new(exponential_buckets(0.001, 4.0, 8))) as fn() -> Histogram);
+        let metrics =
+            (Family::default(), seconds, Family::default(), Family::default(), Family::default(), Gauge::default(), Gauge::default());
         let (passes, seconds, writes, errors, watch_restarts, queued, quarantined) = metrics;
         registry.register("reconciles", "Passes over objects, by kind and by the reason they ended with", Family::clone(&passes));
         registry.register("reconcile_seconds", "Duration of passes", Family::clone(&seconds));

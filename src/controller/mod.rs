@@ -29,4 +29,4 @@ mod unreadable;
 mod usage;
 mod watch;
 
-pub use run::{Config, RunError, run};
+pub use run::{Config, RunError, cluster_id, run};

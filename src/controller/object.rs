@@ -4,6 +4,7 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ObjectMeta;
+use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -137,6 +138,8 @@ pub trait Managed: Resource<DynamicType = ()> + Clone + fmt::Debug + Deserialize
     fn parents(&self) -> Vec<ObjectName>;
     /// An API for its objects in a namespace; for the cluster-scoped kinds the namespace is empty.
     fn api(client: Client, namespace: &str) -> Api<Self>;
+    /// An API to watch its objects: in one namespace, or everywhere. One that cannot be read does not hold up the others.
+    fn watch_api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>>;
 }
 
 /// Questions to an object's metadata.
@@ -250,6 +253,12 @@ macro_rules! managed {
             }
             fn api(client: Client, namespace: &str) -> Api<Self> {
                 managed!(@api $scope, client, namespace)
+            }
+            fn watch_api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>> {
+                match namespace {
+                    None => Api::all(client),
+                    Some(namespace) => managed!(@api $scope, client, namespace),
+                }
             }
         }
     };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join_all, select_all};
+use futures::future::select_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
@@ -176,5 +176,5 @@ async fn follow_wakes(context: &Context, wakes: Option<tokio::sync::mpsc::Unboun
         drop(observed);
         context.queue.push(ObjectName::of_tag(&tag));
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

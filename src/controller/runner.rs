@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
+use crate::domain::rows::Key;
+
 use super::cache::{Cached, Entry};
 use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
@@ -196,9 +198,14 @@ async fn quarantine(context: &Context, name: &ObjectName) -> Result<(), Stop> {
             continue;
         }
         let result = context.write(&connection, name, async |backend, session| backend.quarantine(session, &key).await).await;
-        if let Err(stop) = result {
-            context.vanished(name.clone(), key);
-            return Err(stop);
+        match result {
+            Ok(()) => {}
+            // Erased or released meanwhile: there is nothing to quarantine.
+            Err(Stop::Failure(failure)) if matches!(failure.reason, Reason::Released | Reason::BackendRejected) => continue,
+            Err(stop) => {
+                context.still_vanished(name, key);
+                return Err(stop);
+            }
         }
         connection.observed().forget(&key);
         if row.is_some() {
@@ -221,8 +228,30 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         let mut status = current.status().cloned().unwrap_or_default();
         K::describe(&mut status, failure);
         quietly(report::failed(context, current, status, failure).await)?;
+        leave_the_queue(context, &object.key(), failure.reason).await?;
     }
     result
+}
+
+/// An object that cannot use a place gives up its ticket, so that the next in line is not held up (rule 2).
+async fn leave_the_queue(context: &Context, key: &Key, reason: Reason) -> Result<(), Stop> {
+    let unfit = matches!(
+        reason,
+        Reason::Invalid
+            | Reason::NamespaceNotAllowed
+            | Reason::PlanNotFound
+            | Reason::BackendNotFound
+            | Reason::Released
+            | Reason::NameTaken
+    );
+    let connection = &context.embedded;
+    if !unfit || connection.observed().ticket(key).is_none() {
+        return Ok(());
+    }
+    let account = ObjectName::cluster(Kind::Account, "");
+    context.write(connection, &account, async |backend, session| backend.drop_ticket(session, key).await).await?;
+    connection.observed().ask_again(key);
+    Ok(())
 }
 
 /// Whether the object is ready in its present form: a backend that cannot be reached changes nothing about it.
@@ -237,7 +266,7 @@ fn is_settled<K: Cached>(object: &K) -> bool {
 
 /// Adds our finalizer where no admission policy did, before anything is written for the object.
 pub async fn ensure_finalizer<K: Cached>(context: &Context, object: std::sync::Arc<K>) -> Result<std::sync::Arc<K>, Stop> {
-    if object.has_finalizer(K::FINALIZER) || object.released() {
+    if object.has_finalizer(K::FINALIZER) {
         return Ok(object);
     }
     let operations = if object.metadata().finalizers.as_ref().is_none_or(Vec::is_empty) {
@@ -257,9 +286,8 @@ async fn finish<K: Reconcile>(context: &Context, object: &std::sync::Arc<K>) -> 
         return Ok(());
     }
     let result = K::clean_up(context, object).await;
-    match report_stop::<K, _>(context, object, result.and_then(hold)).await? {
-        () => remove_finalizer(context, object.as_ref()).await,
-    }
+    report_stop::<K, _>(context, object, result.and_then(hold)).await?;
+    remove_finalizer(context, object.as_ref()).await
 }
 
 fn hold(cleanup: Cleanup) -> Result<(), Stop> {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::api::AccountBackend;
+use crate::domain::rows::Key;
 
 use super::connection::Connection;
 use super::context::{BackendState, Context};
@@ -13,30 +14,29 @@ use super::object::{Kind, ObjectName, name_of};
 /// After a sweep: rows and tickets whose objects are gone are cleared up, counts are read anew.
 pub async fn settle(context: &Context, connection: &Connection) {
     let (tags, tickets) = connection.observed().known();
-    let cache = context.cache();
-    let gone = tags.iter().filter(|tag| context.scope.includes(&tag.namespace) && cache.name_of_key(&tag.key).is_none());
-    let gone: Vec<_> = gone.map(|tag| (ObjectName::of_tag(tag), tag.key.clone())).collect();
-    let lost: Vec<_> = tickets.into_iter().filter(|key| cache.name_of_key(key).is_none()).collect();
-    let accounts: Vec<_> = tags.iter().map(ObjectName::of_tag).filter(|name| name.kind == Kind::Account).collect();
-    drop(cache);
+    let exists = |key: &Key| context.cache().name_of_key(key).is_some();
+    for tag in tags {
+        let name = ObjectName::of_tag(&tag);
+        if context.scope.includes(&tag.namespace) && !exists(&tag.key) {
+            context.vanished(name.clone(), tag.key);
+        }
+        if name.kind == Kind::Account {
+            context.marks.mark(name);
+        }
+    }
     context.metrics.quarantined(connection.observed().quarantined());
-    for (name, key) in gone {
-        context.vanished(name, key);
-    }
-    for account in accounts {
-        context.marks.mark(account);
-    }
-    drop_lost_tickets(context, connection, lost).await;
+    drop_tickets(context, connection, tickets.into_iter().filter(|key| !exists(key)).collect()).await;
 }
 
 /// Tickets are dropped at once when their object goes; this is for those that went while nobody watched.
-async fn drop_lost_tickets(context: &Context, connection: &Connection, lost: Vec<crate::domain::rows::Key>) {
+async fn drop_tickets(context: &Context, connection: &Connection, lost: Vec<Key>) {
     for key in lost {
         let account = ObjectName::cluster(Kind::Account, "");
         let dropped = context.write(connection, &account, async |backend, session| backend.drop_ticket(session, &key).await).await;
-        match dropped {
-            Ok(()) => connection.observed().forget(&key),
-            Err(_) => tracing::warn!(%key, "a ticket without an object could not be dropped; the next sweep tries again"),
+        if dropped.is_ok() {
+            connection.observed().forget(&key);
+        } else {
+            tracing::warn!(%key, "a ticket without an object could not be dropped; the next sweep tries again");
         }
     }
 }

@@ -65,15 +65,15 @@ async fn finish<K: Managed>(context: &Context, api: &Api<DynamicObject>, object:
 
 async fn clean_up(context: &Context, kind: RowKind, object: &DynamicObject) -> Result<Cleanup, Stop> {
     let evidence = |field: &str| object.data.get("status").and_then(|status| status.get(field)).and_then(Value::as_str);
-    let subject =
-        Subject { kind, meta: &object.metadata, evidence: (evidence("externalId"), evidence("storeId")), account: None };
+    let subject = Subject { kind, meta: &object.metadata, evidence: (evidence("externalId"), evidence("storeId")), account: None };
     match Kind::from(kind) {
         Kind::Operator | Kind::Department | Kind::Widget => cleanup::member(context, &subject).await,
         // What an account or organization is confirmed by stands in its spec: it must be readable again before its data may go.
         _ => match cleanup::look_up(context, &subject).await? {
             cleanup::Found::Nothing => Ok(Cleanup::LetGo),
             cleanup::Found::Row(..) => {
-                let message = "Held, nothing is erased: this object cannot be read. Correct it first; it can then be confirmed or released.";
+                let message =
+                    "Held, nothing is erased: this object cannot be read. Correct it first; it can then be confirmed or released.";
                 Ok(Cleanup::Hold(super::failure::Failure::new(Reason::ConfirmationRequired, message)))
             }
         },

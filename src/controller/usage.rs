@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::api::account::{SeatUsage, Usage};
 use crate::api::Account;
+use crate::api::account::{SeatUsage, Usage};
 use crate::domain::rows::UsageCounts;
 use crate::domain::seats::Limits;
 

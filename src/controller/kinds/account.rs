@@ -18,7 +18,7 @@ use super::super::context::Context;
 use super::super::failure::{Failure, Stop};
 use super::super::lineage::Lineage;
 use super::super::mapping;
-use super::super::object::{Meta, name_of, tag_of};
+use super::super::object::{Meta, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::super::usage::{seats_status, usage_status};
 use super::erasure;
@@ -96,9 +96,7 @@ async fn apply(context: &Context, lineage: &Lineage, known: Option<Arc<Row>>, de
     let account = &lineage.account;
     let tag = tag_of(RowKind::Account, Meta::metadata(account.as_ref()));
     let name = lineage.account_name();
-    let row = context
-        .write(&lineage.connection, &name, async |backend, session| backend.put_account(session, &tag, desired).await)
-        .await?;
+    let row = context.write(&lineage.connection, &name, async |backend, session| backend.put_account(session, &tag, desired).await).await?;
     let row = lineage.connection.observed().wrote(row);
     if known.is_none() {
         mapping::account_made(context, account);
@@ -191,12 +189,5 @@ fn within_plan(usage: &AccountUsage, plan: &Plan) -> Wanted {
             );
             Wanted { type_: WITHIN_PLAN, status: false, reason: "PlanExceeded", message }
         }
-    }
-}
-
-impl Account {
-    /// The object's name, for the queue.
-    fn _object_name(&self) -> super::super::object::ObjectName {
-        name_of(self)
     }
 }

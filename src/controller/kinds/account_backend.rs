@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::condition::Reason;
 use crate::api::names::ACCEPT_STORE;
 use crate::api::{AccountBackend, AccountBackendStatus};
-use crate::backend::{Capabilities, IdentityScope, Identity};
+use crate::backend::{Capabilities, Identity, IdentityScope};
 use crate::domain::identity::{Contact, Found, Recorded, contact};
 
 use super::super::cleanup::bounded;

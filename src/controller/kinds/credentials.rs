@@ -17,7 +17,7 @@ use crate::api::Operator;
 use crate::api::condition::{READY, Reason, find};
 use crate::api::names::{CREDENTIALS_SECRET_TYPE, FIELD_MANAGER};
 use crate::backend::{CredentialIntent, CredentialOutcome, OperatorPut};
-use crate::domain::rows::{CredentialState, Fields, Key, Row, RowKind};
+use crate::domain::rows::{CredentialState, Fields, Row, RowKind};
 
 use super::super::context::Context;
 use super::super::failure::{Failure, Stop};
@@ -205,10 +205,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_salted_sha256() {
-        assert_eq!(
-            salted_hash(b"salt", "password"),
-            "sha256$73616c74$13601bda4ea78e55a07b98866d2be6be0744e3866f13c00c811cab608a28f322"
-        );
+        assert_eq!(salted_hash(b"salt", "password"), "sha256$73616c74$13601bda4ea78e55a07b98866d2be6be0744e3866f13c00c811cab608a28f322");
         assert_eq!(base32(&[0xff; 5]), "zzzzzzzz");
     }
 }

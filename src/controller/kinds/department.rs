@@ -53,20 +53,13 @@ fn desired(context: &Context, member: &Member, department: &Department) -> Resul
     if let Some(Members { operators, selector }) = members {
         let mut found = BTreeSet::new();
         for named in operators {
-            match context.cache().get::<Operator>(department.namespace(), &named.name) {
-                Some(operator) => {
-                    refuse_stranger(&operator, department)?;
-                    found.insert(operator.key());
-                }
-                None => {
-                    let name = &named.name;
-                    let message = format!(
-                        "spec.members.operators: Operator \"{name}\" does not exist in this namespace. Create it, or take it off the list. \
-                         The other members are in place."
-                    );
-                    missing.get_or_insert_with(|| Failure::new(Reason::WaitingForMember, message));
-                }
-            }
+            let operator = context.cache().get::<Operator>(department.namespace(), &named.name);
+            let Some(operator) = operator else {
+                missing.get_or_insert_with(|| waiting_for(&named.name));
+                continue;
+            };
+            refuse_stranger(&operator, department)?;
+            found.insert(operator.key());
         }
         if let Some(selector) = selector {
             let all = context.cache().dependent_objects::<Operator>(&name_of(member.organization.as_ref()));
@@ -76,6 +69,14 @@ fn desired(context: &Context, member: &Member, department: &Department) -> Resul
         keys = Some(with_rows(member, found));
     }
     Ok((DesiredDepartment { display_name: display_name.clone(), position: *position, members: keys }, missing))
+}
+
+fn waiting_for(operator: &str) -> Failure {
+    let message = format!(
+        "spec.members.operators: Operator \"{operator}\" does not exist in this namespace. Create it, or take it off the list. \
+         The other members are in place."
+    );
+    Failure::new(Reason::WaitingForMember, message)
 }
 
 fn refuse_stranger(operator: &Operator, department: &Department) -> Result<(), Stop> {
@@ -121,4 +122,3 @@ async fn apply(context: &Context, member: &Member, department: &Department, desi
     member.refresh_reach(context).await?;
     Ok(row)
 }
-

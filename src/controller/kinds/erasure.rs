@@ -54,7 +54,8 @@ pub async fn organization(context: &Context, organization: &Arc<Organization>) -
     if let Some(failure) = erase(context, &connection, &account, &organization.key()).await? {
         return Ok(Cleanup::Hold(failure));
     }
-    publish(context, organization.as_ref(), news("Erased", "The organization and all its data are gone from the backend.".to_owned())).await;
+    publish(context, organization.as_ref(), news("Erased", "The organization and all its data are gone from the backend.".to_owned()))
+        .await;
     mapping::let_go(context, organization.as_ref());
     Ok(Cleanup::LetGo)
 }
@@ -163,7 +164,10 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
             let key = object.key();
             let released = context.write(&connection, &marked, async |backend, session| backend.release(session, &key).await).await?;
             forget_all(context, &connection, &name, &key);
-            format!("Let go: {} rows stay in the backend and are no longer managed. The object can be deleted; nothing is erased.", released.rows)
+            format!(
+                "Let go: {} rows stay in the backend and are no longer managed. The object can be deleted; nothing is erased.",
+                released.rows
+            )
         }
         _ => "Let go without telling the backend, which cannot be reached or is not the one known: \
               its rows stay there as they are. The object can be deleted; nothing is erased."

@@ -99,9 +99,7 @@ pub async fn pause_ticket(context: &Context, lineage: &Lineage, key: &Key, pause
         return Ok(());
     }
     let account = lineage.account_name();
-    context
-        .write(&lineage.connection, &account, async |backend, session| backend.pause_ticket(session, key, paused).await)
-        .await?;
+    context.write(&lineage.connection, &account, async |backend, session| backend.pause_ticket(session, key, paused).await).await?;
     if !paused {
         lineage.connection.observed().ask_again(key);
     }

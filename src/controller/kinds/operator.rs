@@ -8,10 +8,11 @@ use crate::api::operator::{Credentials, CredentialsMode, Seat};
 use crate::api::{Operator, OperatorSpec, OperatorStatus, Organization};
 use crate::backend::OperatorPut;
 use crate::domain::diff;
-use crate::domain::rows::{CredentialState, DesiredOperator, Fields, OperatorFields, Row, RowKind};
+use crate::domain::rows::{Answer, CredentialState, DesiredOperator, Fields, OperatorFields, Row, RowKind};
 use crate::domain::seats::Place;
 use crate::domain::waiting::Waiter;
 
+use super::super::cleanup::bounded;
 use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop, limit_reason};
 use super::super::lineage::Lineage;
@@ -94,8 +95,10 @@ async fn apply(context: &Context, member: &Member, operator: &Arc<Operator>) -> 
     let key = operator.key();
     let desired = desired(&operator.spec);
     let known = member.lineage.connection.observed().row(&key);
+    let gives_up = desired.suspended && member.lineage.connection.observed().ticket(&key).is_some();
     if let Some(row) = &known
         && let Some(fields) = fields_in(row, member)
+        && !gives_up
         && !fields.leaving
         && diff::operator(&desired, &fields.values).is_empty()
     {
@@ -128,6 +131,12 @@ async fn put(
     let result = context
         .write(connection, &member.lineage.account_name(), async |backend, session| backend.put_operator(session, &member.key, put).await)
         .await;
+    if matches!(&result, Err(Stop::Failure(failure)) if failure.reason == Reason::LastOperator) {
+        // The store has noted the wish: it must be seen here too, so that its withdrawal is.
+        if let Answer::Present(row) = bounded(connection.backend.lookup(&operator.key())).await? {
+            connection.observed().wrote(*row);
+        }
+    }
     let row = remember_refusal(&member.lineage, Waiter::Operator, &operator.key(), result)?;
     Ok(connection.observed().wrote(row))
 }

@@ -86,7 +86,8 @@ fn validate(spec: &OrganizationSpec) -> Result<(), Stop> {
 }
 
 fn desired(spec: &OrganizationSpec) -> DesiredOrganization {
-    let OrganizationSpec { account_ref: _, display_name, language, location, first_operator: _, first_operator_ref: _, starter_kit: _ } = spec;
+    let OrganizationSpec { account_ref: _, display_name, language, location, first_operator: _, first_operator_ref: _, starter_kit: _ } =
+        spec;
     let Location { country, time_zone } = location.clone().unwrap_or_default();
     DesiredOrganization { display_name: display_name.clone(), language: language.clone(), country, time_zone }
 }
@@ -117,7 +118,9 @@ async fn apply(context: &Context, lineage: &Lineage, organization: &Arc<Organiza
 async fn found(context: &Context, lineage: &Lineage, organization: &Organization) -> Result<Arc<Operator>, Stop> {
     let account = &lineage.account;
     if account.released() {
-        return Err(Failure::new(Reason::Released, "Its account was released: nothing is managed in it any more. Delete this object.").into());
+        return Err(
+            Failure::new(Reason::Released, "Its account was released: nothing is managed in it any more. Delete this object.").into()
+        );
     }
     if account.terminating() {
         return Err(waiting_for_parent(context, &lineage.account_name(), true));
@@ -217,12 +220,7 @@ async fn make_first_operator(context: &Context, organization: &Organization, inl
     }
     let name = first_operator(organization.name());
     let FirstOperator { email, display_name } = inline.clone();
-    let spec = OperatorSpec {
-        organization_ref: NameRef::from(organization.name()),
-        email,
-        display_name,
-        ..OperatorSpec::default()
-    };
+    let spec = OperatorSpec { organization_ref: NameRef::from(organization.name()), email, display_name, ..OperatorSpec::default() };
     let made = create(context, organization, Operator { metadata: metadata(organization, &name, false), spec, status: None }).await?;
     if made.spec.organization_ref.name != organization.name() {
         return Err(name_taken::<Operator>(&name, organization.name(), "spec.organizationRef").into());

@@ -7,7 +7,7 @@ use crate::api::widget::{Availability, StartForm, Theme};
 use crate::api::{Widget, WidgetSpec, WidgetStatus};
 use crate::domain::availability::availability;
 use crate::domain::diff;
-use crate::domain::rows::{DesiredWidget, Fields, Row, RowKind};
+use crate::domain::rows::{DesiredWidget, Fields, Reach, Row, RowKind};
 use crate::domain::waiting::Waiter;
 
 use super::super::context::Context;
@@ -96,7 +96,7 @@ fn report(member: &Member, widget: &Widget, row: &Row) -> Synced<WidgetStatus> {
     let organization = member.lineage.connection.observed().row(&member.key);
     let reach = match organization.as_ref().map(|row| &row.fields) {
         Some(Fields::Organization(fields)) => fields.reach,
-        _ => Default::default(),
+        _ => Reach::default(),
     };
     let available = availability(reach, member.organization.name());
     status.availability = Some(available.availability);
