@@ -1,0 +1,3 @@
+//! The verbs of the `deskplane` program, one file each.
+
+pub mod manifests;
