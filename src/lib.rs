@@ -13,3 +13,4 @@
 pub mod api;
 pub mod backend;
 pub mod domain;
+pub mod store;
