@@ -10,6 +10,7 @@ pub mod error;
 pub mod exit;
 pub mod manifests;
 pub mod output;
+pub mod release;
 pub mod target;
 pub mod tree;
 pub mod usage;
@@ -63,6 +64,9 @@ enum Verb {
     /// Show what deleting an organization erases, and confirm it
     #[command(after_help = confirm_deletion::EXAMPLES)]
     ConfirmDeletion(confirm_deletion::ConfirmDeletionArgs),
+    /// Let go of an organization or account, or of all before an uninstall: the backend keeps what is in them
+    #[command(after_help = release::EXAMPLES)]
+    Release(release::ReleaseArgs),
     /// Show which program this is
     #[command(after_help = version::EXAMPLES)]
     Version(version::VersionArgs),
@@ -115,6 +119,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
             Verb::Usage(args) => usage::run(args).await,
             Verb::Tree(args) => tree::run(args).await,
             Verb::ConfirmDeletion(args) => confirm_deletion::run(args).await,
+            Verb::Release(args) => release::run(args).await,
             Verb::Version(args) => version::run(args).await,
         }
     })
