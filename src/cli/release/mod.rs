@@ -6,7 +6,7 @@ mod wait;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use futures::{StreamExt, stream};
 use kube::api::ListParams;
 use tokio::time::Instant;
@@ -41,9 +41,10 @@ const CONCURRENT: usize = 8;
 
 /// Arguments of `deskplane release`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("what").required(true).args(["name", "all"]))]
 pub struct ReleaseArgs {
     /// The organization
-    #[arg(value_name = "ORGANIZATION", required_unless_present = "all", conflicts_with_all = ["all", "all_namespaces"])]
+    #[arg(value_name = "ORGANIZATION", conflicts_with = "all_namespaces")]
     name: Option<String>,
     #[command(flatten)]
     kind: KindArgs,
