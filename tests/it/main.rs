@@ -2,4 +2,11 @@
 
 mod cli;
 mod controlplane;
+mod crds;
+mod crds_input;
+mod crds_objects;
+mod policies;
+mod policies_authorization;
+mod policies_deletion;
+mod policies_finalizer;
 mod smoke;
