@@ -16,3 +16,4 @@ pub mod cli;
 pub mod controller;
 pub mod domain;
 pub mod policy;
+pub mod store;

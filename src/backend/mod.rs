@@ -3,6 +3,7 @@
 //! Every operation is idempotent by key. Every mutation carries the [`Session`], whose epoch and store id the backend tests
 //! in the transaction that writes: a deposed controller is [`BackendError::Fenced`], another store is [`BackendError::WrongStore`].
 
+pub mod embedded;
 pub mod error;
 
 use async_trait::async_trait;

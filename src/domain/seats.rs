@@ -122,3 +122,71 @@ pub fn next_grant(ledger: &Ledger, waiting: impl IntoIterator<Item = Ticket>) ->
 pub fn over_plan(limits: &Limits, held: &Places) -> Option<Place> {
     Place::ALL.into_iter().find(|&place| limits.of(place).is_some_and(|limit| held.of(place) > limit))
 }
+
+impl Ledger {
+    /// More is held and reserved than the plan allows: a reservation cannot be kept, because others wrote rows meanwhile.
+    pub fn overcommitted(&self) -> bool {
+        over_plan(&self.limits, &(self.held + self.reserved)).is_some()
+    }
+}
+
+/// How many of a line are told their place in it.
+pub const TOLD_PLACES: i64 = 10;
+
+/// The place in line behind `ahead` others; `None` beyond [`TOLD_PLACES`].
+pub fn place_in_line(ahead: i64) -> Option<i64> {
+    (ahead < TOLD_PLACES).then_some(ahead + 1)
+}
+
+/// How the last seat holder of an organization wants to leave (rule 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Its object is being deleted.
+    Delete,
+    /// Its object asks to be suspended.
+    Suspend,
+}
+
+/// Whose e-mail a new operator brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailUse {
+    /// Nobody's in the organization.
+    Free,
+    /// That of the operator who leaves.
+    OfLeaving,
+    /// Another operator's.
+    Taken,
+}
+
+/// What becomes of an operator who asks for a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It gets a free seat.
+    Admitted,
+    /// It takes the seat of the operator who leaves, in the same transaction.
+    TakesOver,
+    /// It waits for this place.
+    Waits(Place),
+    /// It cannot have that e-mail.
+    EmailTaken,
+}
+
+/// Whether an operator gets a seat, takes over the leaving one's, or waits (rules 2, 7 and 8). A seat handed over is not a free seat:
+/// it is not asked whether one is. Only whoever is deleted gives its e-mail too.
+pub fn enter(missing: Option<Place>, leaving: Option<Leaving>, email: EmailUse) -> Entry {
+    match (email, leaving, missing) {
+        (EmailUse::OfLeaving, Some(Leaving::Delete), _) | (EmailUse::Free, Some(_), Some(_)) => Entry::TakesOver,
+        (EmailUse::Taken | EmailUse::OfLeaving, _, _) => Entry::EmailTaken,
+        (EmailUse::Free, _, None) => Entry::Admitted,
+        (EmailUse::Free, None, Some(place)) => Entry::Waits(place),
+    }
+}
+
+/// Whether an operator may give up its seat: not the last who holds one in an organization that stays (rule 7).
+pub fn may_leave(holds_seat: bool, others_hold: bool, organization_goes: bool) -> bool {
+    !holds_seat || others_hold || organization_goes
+}
+
+#[cfg(test)]
+#[path = "seats_tests.rs"]
+mod tests;

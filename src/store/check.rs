@@ -1,0 +1,168 @@
+//! `deskplane store check`: whether the store is whole and keeps its own rules. Reads only; every finding says what it is about.
+
+use sqlx::{FromRow, Row};
+
+use crate::domain::seats::{self, Places};
+use crate::domain::text::fold_email;
+
+use super::accounts::{Account, select_accounts};
+use super::db::Conn;
+use super::error::StoreError;
+use super::open::Reader;
+use super::queue::{Facts, Ticket, select_tickets};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The store contradicts itself.
+    Error,
+    /// Worth knowing, and allowed.
+    Note,
+}
+
+/// Something the check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it matters.
+    pub level: Level,
+    /// What it is about: an external id, a ticket's number, a table.
+    pub subject: String,
+    /// What was found.
+    pub detail: String,
+}
+
+fn error(subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+    Finding { level: Level::Error, subject: subject.into(), detail: detail.into() }
+}
+
+fn note(subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+    Finding { level: Level::Note, subject: subject.into(), detail: detail.into() }
+}
+
+impl Reader {
+    /// Checks the file, its references, its counters, its queue and its rules.
+    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let mut findings = file(&mut snapshot).await?;
+        let accounts: Vec<Account> = sqlx::query_as(select_accounts!("ORDER BY id")).fetch_all(&mut *snapshot).await?;
+        for account in &accounts {
+            numbers(&mut snapshot, account, &mut findings).await?;
+        }
+        rules(&mut snapshot, &mut findings).await?;
+        emails(&mut snapshot, &mut findings).await?;
+        Ok(findings)
+    }
+}
+
+async fn file(conn: &mut Conn) -> Result<Vec<Finding>, sqlx::Error> {
+    let mut findings = Vec::new();
+    let lines: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(20)").fetch_all(&mut *conn).await?;
+    findings.extend(lines.into_iter().filter(|line| line != "ok").map(|line| error("file", line)));
+    for row in sqlx::query("PRAGMA foreign_key_check").fetch_all(conn).await? {
+        let (table, parent): (String, String) = (row.try_get(0)?, row.try_get(2)?);
+        findings.push(error(table, format!("a row names one of {parent} that does not exist")));
+    }
+    Ok(findings)
+}
+
+const RECOUNT: &str = "SELECT
+    (SELECT COUNT(*) FROM operators WHERE account = $1 AND suspended = 0) AS seats_held,
+    (SELECT COUNT(*) FROM organizations WHERE account = $1) AS organizations_held,
+    (SELECT COUNT(*) FROM widgets WHERE account = $1) AS widgets_held,
+    (SELECT COALESCE(SUM(needs_seats), 0) FROM tickets WHERE account = $1 AND reserved = 1) AS seats_reserved,
+    (SELECT COALESCE(SUM(needs_organizations), 0) FROM tickets WHERE account = $1 AND reserved = 1) AS organizations_reserved,
+    (SELECT COALESCE(SUM(needs_widgets), 0) FROM tickets WHERE account = $1 AND reserved = 1) AS widgets_reserved";
+
+#[derive(FromRow)]
+struct Recount {
+    seats_held: i64,
+    organizations_held: i64,
+    widgets_held: i64,
+    seats_reserved: i64,
+    organizations_reserved: i64,
+    widgets_reserved: i64,
+}
+
+/// Counters against rows, then the queue against what is free.
+async fn numbers(conn: &mut Conn, account: &Account, findings: &mut Vec<Finding>) -> Result<(), sqlx::Error> {
+    let (id, name) = (account.head.id, account.head.external_id.as_str());
+    let counted: Recount = sqlx::query_as(RECOUNT).bind(id).fetch_one(&mut *conn).await?;
+    let held = Places { seats: counted.seats_held, organizations: counted.organizations_held, widgets: counted.widgets_held };
+    let reserved =
+        Places { seats: counted.seats_reserved, organizations: counted.organizations_reserved, widgets: counted.widgets_reserved };
+    let ledger = Facts::load(&mut *conn, id).await?.ledger();
+    if ledger.held != held {
+        findings.push(error(name, format!("counts {:?} as held, its rows hold {held:?}", ledger.held)));
+    }
+    if ledger.reserved != reserved {
+        findings.push(error(name, format!("counts {:?} as reserved, its tickets reserve {reserved:?}", ledger.reserved)));
+    }
+    if let Some(place) = seats::over_plan(&ledger.limits, &held) {
+        findings.push(note(name, format!("holds more of {place:?} than its plan allows; nothing new is admitted")));
+    } else if ledger.overcommitted() {
+        findings.push(error(name, "has reserved more than is free"));
+    }
+    let tickets: Vec<Ticket> =
+        sqlx::query_as(select_tickets!("WHERE account = $1 AND reserved = 0 AND paused = 0")).bind(id).fetch_all(conn).await?;
+    for ticket in tickets.iter().filter(|ticket| ledger.first_missing(ticket.needs()).is_none()) {
+        findings.push(error(format!("ticket {}", ticket.number), "waits although all it needs is free"));
+    }
+    Ok(())
+}
+
+/// Rules that no constraint of the schema keeps: each statement lists what breaks one.
+const RULES: [(Level, &str, &str); 7] = [
+    (
+        Level::Error,
+        "has no operator who holds a seat",
+        "SELECT g.external_id FROM organizations g WHERE g.key IS NOT NULL AND g.erasing = 0 AND g.quarantined = 0
+         AND NOT EXISTS (SELECT 1 FROM operators p WHERE p.organization = g.id AND p.suspended = 0)",
+    ),
+    (
+        Level::Error,
+        "has a row and a receipt that says it was erased",
+        "SELECT external_id FROM (SELECT external_id, key FROM accounts UNION ALL SELECT external_id, key FROM organizations
+         UNION ALL SELECT external_id, key FROM operators UNION ALL SELECT external_id, key FROM departments
+         UNION ALL SELECT external_id, key FROM widgets) AS r WHERE r.key IN (SELECT key FROM receipts)",
+    ),
+    (
+        Level::Error,
+        "holds a seat and waits for one",
+        "SELECT p.external_id FROM operators p JOIN tickets t ON t.key = p.key WHERE p.suspended = 0",
+    ),
+    (Level::Error, "needs nothing", "SELECT 'ticket ' || number FROM tickets WHERE needs_seats + needs_organizations + needs_widgets = 0"),
+    (
+        Level::Error,
+        "waits for an organization of another account",
+        "SELECT 'ticket ' || t.number FROM tickets t JOIN organizations g ON g.id = t.organization WHERE g.account <> t.account",
+    ),
+    (
+        Level::Note,
+        "is being erased",
+        "SELECT external_id FROM organizations WHERE erasing = 1 UNION ALL SELECT external_id FROM accounts WHERE erasing = 1",
+    ),
+    (Level::Note, "wants to leave and is the last of its organization", "SELECT external_id FROM operators WHERE leaving IS NOT NULL"),
+];
+
+async fn rules(conn: &mut Conn, findings: &mut Vec<Finding>) -> Result<(), sqlx::Error> {
+    for (level, detail, sql) in RULES {
+        let subjects: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *conn).await?;
+        findings.extend(subjects.into_iter().map(|subject| Finding { level, subject, detail: detail.to_owned() }));
+    }
+    Ok(())
+}
+
+/// E-mails are compared in a folded form that only this program makes: others may have written another one.
+async fn emails(conn: &mut Conn, findings: &mut Vec<Finding>) -> Result<(), sqlx::Error> {
+    let mut after = 0;
+    loop {
+        let sql = "SELECT id, external_id, email, email_folded FROM operators WHERE id > $1 ORDER BY id LIMIT 1000";
+        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(sql).bind(after).fetch_all(&mut *conn).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.0;
+        let wrong = rows.iter().filter(|(_, _, email, folded)| fold_email(email) != *folded);
+        findings.extend(
+            wrong.map(|(_, external_id, _, _)| error(external_id.clone(), "has an e-mail that is not folded as this program folds it")),
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Erasing an organization, or an account (rule 12): marked first, so that nothing new comes in, then by bounded batches.
+
+use sqlx::{FromRow, QueryBuilder};
+
+use crate::backend::{BackendError, Erasing};
+use crate::domain::rows::{Key, RowKind};
+
+use super::audit::{self, Action};
+use super::db::{Conn, Db};
+use super::error::{Step, Stop, refused};
+use super::keys::{self, Outcome};
+use super::organizations::{self, Organization};
+use super::tx::{Erased, Tx};
+use super::{accounts, deletion, queue};
+
+/// How many rows one transaction erases.
+pub(super) const BATCH: i64 = 500;
+
+/// Erases by one batch what belongs to a key.
+pub(super) async fn erase(tx: &mut Tx, key: &Key) -> Step<Erasing> {
+    match keys::find(tx.conn(), key).await? {
+        Some((RowKind::Organization, id)) => organization(tx, id).await,
+        Some((RowKind::Account, id)) => account(tx, id).await,
+        Some((kind, _)) => refused(BackendError::Unsupported(format!("an {} is deleted by itself", kind.as_str()))),
+        None if keys::outcome(tx.conn(), key).await? == Some(Outcome::Released) => refused(BackendError::Released),
+        None => {
+            queue::drop_of(tx, key).await?;
+            Ok(Erasing { remaining: 0 })
+        }
+    }
+}
+
+/// Erases an organization by one batch.
+pub(super) async fn organization(tx: &mut Tx, id: i64) -> Step<Erasing> {
+    let organization = organizations::get(tx.conn(), id).await?;
+    if !organization.erasing {
+        return begin_organization(tx, &organization).await;
+    }
+    if !batch(tx, &organization).await? {
+        return Ok(Erasing { remaining: organizations::get(tx.conn(), id).await?.remaining.max(1) });
+    }
+    Ok(Erasing { remaining: 0 })
+}
+
+async fn begin_organization(tx: &mut Tx, organization: &Organization) -> Step<Erasing> {
+    let id = organization.head.id;
+    let sql = "UPDATE organizations SET erasing = 1, remaining = 1
+        + (SELECT COUNT(*) FROM operators WHERE organization = $1) + (SELECT COUNT(*) FROM departments WHERE organization = $1)
+        + (SELECT COUNT(*) FROM widgets WHERE organization = $1) + (SELECT COUNT(*) FROM transcripts WHERE organization = $1)
+        WHERE id = $1 RETURNING remaining";
+    let remaining = sqlx::query_scalar(sql).bind(id).fetch_one(tx.conn()).await?;
+    queue::drop_all(tx, organization.account, Some(id)).await?;
+    audit::record(tx, Action::BeginErasing, RowKind::Organization, &organization.head, organization.account).await?;
+    Ok(Erasing { remaining })
+}
+
+/// Erases rows of an organization, and itself when none is left; says whether it is gone.
+async fn batch(tx: &mut Tx, organization: &Organization) -> Step<bool> {
+    let id = organization.head.id;
+    let mut room = BATCH;
+    for kind in [RowKind::Operator, RowKind::Department, RowKind::Widget] {
+        let erased = rows(tx.conn(), kind, id, room).await?;
+        room -= i64::try_from(erased.len()).unwrap_or(i64::MAX);
+        record(tx, kind, &erased, organization.account).await?;
+    }
+    let sql = "DELETE FROM transcripts WHERE id IN (SELECT id FROM transcripts WHERE organization = $1 ORDER BY id LIMIT $2)";
+    let transcripts = sqlx::query(sql).bind(id).bind(room).execute(tx.conn()).await?.rows_affected();
+    room -= i64::try_from(transcripts).unwrap_or(i64::MAX);
+    tx.frees(organization.account);
+    if room <= 0 {
+        return Ok(false);
+    }
+    queue::drop_all(tx, organization.account, Some(id)).await?;
+    deletion::erase_row(tx, RowKind::Organization, &organization.head, organization.account, Action::Erase).await?;
+    tx.erased = Erased::All;
+    Ok(true)
+}
+
+#[derive(FromRow)]
+struct ErasedRow {
+    key: Option<String>,
+    external_id: String,
+}
+
+async fn rows(conn: &mut Conn, kind: RowKind, organization: i64, room: i64) -> Result<Vec<ErasedRow>, sqlx::Error> {
+    let sql = match kind {
+        RowKind::Operator => {
+            "DELETE FROM operators WHERE id IN (SELECT id FROM operators WHERE organization = $1 ORDER BY id LIMIT $2) RETURNING key, external_id"
+        }
+        RowKind::Department => {
+            "DELETE FROM departments WHERE id IN (SELECT id FROM departments WHERE organization = $1 ORDER BY id LIMIT $2) RETURNING key, external_id"
+        }
+        _ => {
+            "DELETE FROM widgets WHERE id IN (SELECT id FROM widgets WHERE organization = $1 ORDER BY id LIMIT $2) RETURNING key, external_id"
+        }
+    };
+    sqlx::query_as(sql).bind(organization).bind(room.max(0)).fetch_all(conn).await
+}
+
+/// Receipts and audit of a batch, one statement each.
+async fn record(tx: &mut Tx, kind: RowKind, erased: &[ErasedRow], account: i64) -> Step<()> {
+    if erased.is_empty() {
+        return Ok(());
+    }
+    let (now, session) = (tx.now.clone(), tx.session.clone());
+    let mut receipts = QueryBuilder::<Db>::new("INSERT INTO receipts (key, kind, outcome, owner, at) ");
+    let keys: Vec<&String> = erased.iter().filter_map(|row| row.key.as_ref()).collect();
+    if !keys.is_empty() {
+        receipts.push_values(keys, |mut row, key| {
+            row.push_bind(key.clone()).push_bind(kind.as_str()).push_bind(Outcome::Erased.as_str());
+            row.push_bind(session.owner.clone()).push_bind(now.clone());
+        });
+        receipts.push(" ON CONFLICT (key) DO NOTHING").build().persistent(false).execute(tx.conn()).await?;
+    }
+    let facts = "SELECT external_id, seats_held, seats_limit FROM accounts WHERE id = $1";
+    let (account, held, limit): (String, i64, i64) = sqlx::query_as(facts).bind(account).fetch_one(tx.conn()).await?;
+    let mut audit =
+        QueryBuilder::<Db>::new("INSERT INTO audit (at, owner, epoch, action, kind, key, external_id, account, seats_held, seats_limit) ");
+    audit.push_values(erased, |mut row, erased| {
+        row.push_bind(now.clone()).push_bind(session.owner.clone()).push_bind(session.epoch).push_bind(Action::Erase.as_str());
+        row.push_bind(kind.as_str()).push_bind(erased.key.clone()).push_bind(erased.external_id.clone());
+        row.push_bind(account.clone()).push_bind(held).push_bind(limit);
+    });
+    audit.build().persistent(false).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Erases an account by one batch: unmanaged and quarantined organizations first, then itself.
+pub(super) async fn account(tx: &mut Tx, id: i64) -> Step<Erasing> {
+    if !accounts::get(tx.conn(), id).await?.erasing {
+        return begin_account(tx, id).await;
+    }
+    let sql = "SELECT id FROM organizations WHERE account = $1 ORDER BY id LIMIT 1";
+    let next: Option<i64> = sqlx::query_scalar(sql).bind(id).fetch_optional(tx.conn()).await?;
+    if let Some(next) = next {
+        let organization = organizations::get(tx.conn(), next).await?;
+        batch(tx, &organization).await?;
+        let remaining = sqlx::query_scalar("SELECT remaining FROM accounts WHERE id = $1").bind(id).fetch_one(tx.conn()).await?;
+        return Ok(Erasing { remaining: i64::max(remaining, 1) });
+    }
+    let row = keys::get(tx.conn(), RowKind::Account, id).await?;
+    sqlx::query("DELETE FROM tickets WHERE account = $1").bind(id).execute(tx.conn()).await?;
+    deletion::erase_row(tx, RowKind::Account, &row.head, id, Action::Erase).await?;
+    tx.erased = Erased::All;
+    Ok(Erasing { remaining: 0 })
+}
+
+async fn begin_account(tx: &mut Tx, id: i64) -> Step<Erasing> {
+    let row = keys::get(tx.conn(), RowKind::Account, id).await?;
+    if let Some(name) = managed_organization(tx.conn(), id).await? {
+        return Err(Stop::Refused(BackendError::InUse(format!("the account has the organization {name}; it is erased first"))));
+    }
+    let sql = "UPDATE accounts SET erasing = 1, remaining = 1
+        + (SELECT COUNT(*) FROM organizations WHERE account = $1) + (SELECT COUNT(*) FROM operators WHERE account = $1)
+        + (SELECT COUNT(*) FROM departments WHERE account = $1) + (SELECT COUNT(*) FROM widgets WHERE account = $1)
+        + (SELECT COUNT(*) FROM organizations g JOIN transcripts t ON t.organization = g.id WHERE g.account = $1)
+        WHERE id = $1 RETURNING remaining";
+    let remaining = sqlx::query_scalar(sql).bind(id).fetch_one(tx.conn()).await?;
+    queue::drop_all(tx, id, None).await?;
+    audit::record(tx, Action::BeginErasing, RowKind::Account, &row.head, id).await?;
+    Ok(Erasing { remaining })
+}
+
+/// `namespace/name` of an organization of the account that has an object.
+async fn managed_organization(conn: &mut Conn, account: i64) -> Result<Option<String>, sqlx::Error> {
+    let sql = "SELECT owner_namespace, owner_name FROM organizations WHERE account = $1 AND key IS NOT NULL AND quarantined = 0 LIMIT 1";
+    let found: Option<(Option<String>, Option<String>)> = sqlx::query_as(sql).bind(account).fetch_optional(conn).await?;
+    Ok(found.map(|(namespace, name)| format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())))
+}

@@ -1,0 +1,202 @@
+//! Rows and tickets in pages: observing an account costs pages, not one call an object.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::FromRow;
+
+use crate::backend::{BackendError, Cursor, Page, Result};
+use crate::domain::rows::{Key, OwnerTag, Row};
+
+use super::Store;
+use super::accounts::{self, Account, select_accounts};
+use super::db::Conn;
+use super::departments::{Department, select_departments};
+use super::operators::{Operator, select_operators};
+use super::organizations::{Organization, select_organizations};
+use super::queue::{Ticket, select_tickets};
+use super::widgets::{Widget, select_widgets};
+
+/// How many rows a page has.
+pub(super) const PAGE: i64 = 500;
+
+/// Where a listing of an account is: its section, and the last row of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct At {
+    section: Section,
+    organization: i64,
+    id: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Section {
+    Account,
+    Organizations,
+    Operators,
+    Departments,
+    Widgets,
+    Tickets,
+}
+
+const SECTIONS: [Section; 6] =
+    [Section::Account, Section::Organizations, Section::Operators, Section::Departments, Section::Widgets, Section::Tickets];
+
+impl At {
+    fn start(section: Section) -> Self {
+        Self { section, organization: 0, id: 0 }
+    }
+
+    fn parse(cursor: Option<&Cursor>) -> Result<Self> {
+        let Some(cursor) = cursor else { return Ok(Self::start(Section::Account)) };
+        let numbers: Option<Vec<i64>> = cursor.0.split(':').map(|number| number.parse().ok()).collect();
+        if let Some([section, organization, id]) = numbers.as_deref()
+            && let Some(&section) = usize::try_from(*section).ok().and_then(|section| SECTIONS.get(section))
+        {
+            return Ok(Self { section, organization: *organization, id: *id });
+        }
+        Err(bad_cursor())
+    }
+
+    fn cursor(self) -> Cursor {
+        Cursor(format!("{}:{}:{}", self.section as usize, self.organization, self.id))
+    }
+
+    fn next_section(self) -> Option<Self> {
+        SECTIONS.into_iter().find(|&section| section > self.section).map(Self::start)
+    }
+}
+
+fn bad_cursor() -> BackendError {
+    BackendError::Invalid { field: "cursor", message: "is not one of this store; begin the listing again".to_owned() }
+}
+
+pub(super) const ORGANIZATIONS: &str =
+    select_organizations!("WHERE g.account = $1 AND g.id > $2 AND g.key IS NOT NULL ORDER BY g.id LIMIT $3");
+pub(super) const OPERATORS: &str = select_operators!(
+    "WHERE p.account = $1 AND (p.organization, p.id) > ($2, $3) AND p.key IS NOT NULL ORDER BY p.organization, p.id LIMIT $4"
+);
+pub(super) const DEPARTMENTS: &str = select_departments!(
+    "WHERE d.account = $1 AND (d.organization, d.id) > ($2, $3) AND d.key IS NOT NULL ORDER BY d.organization, d.id LIMIT $4"
+);
+pub(super) const WIDGETS: &str = select_widgets!(
+    "WHERE w.account = $1 AND (w.organization, w.id) > ($2, $3) AND w.key IS NOT NULL ORDER BY w.organization, w.id LIMIT $4"
+);
+pub(super) const MEMBERS: &str = "SELECT d.id, p.key FROM departments d JOIN department_members m ON m.department = d.id
+    JOIN operators p ON p.id = m.operator WHERE d.account = $1 AND (d.organization, d.id) > ($2, $3) AND (d.organization, d.id) <= ($4, $5)
+    AND p.quarantined = 0 AND p.key IS NOT NULL";
+pub(super) const TICKETS: &str = select_tickets!("WHERE account = $1 AND number > $2 ORDER BY number LIMIT $3");
+pub(super) const TICKETS_OF_OWNER: &str = select_tickets!("WHERE owner = $1 AND number > $2 ORDER BY number LIMIT $3");
+pub(super) const ACCOUNTS: &str = select_accounts!("WHERE owner = $1 AND id > $2 AND key IS NOT NULL ORDER BY id LIMIT $3");
+
+impl Store {
+    /// One page of an account's rows, then of its tickets. Unmanaged rows are left out.
+    pub async fn page(&self, account: &Key, after: Option<&Cursor>) -> Result<Page> {
+        let mut at = At::parse(after)?;
+        let mut snapshot = self.reader().snapshot().await?;
+        let mut page = Page::default();
+        let Some(account) = accounts::find(&mut snapshot, account).await? else { return Ok(page) };
+        loop {
+            let room = PAGE - i64::try_from(page.rows.len() + page.tickets.len()).unwrap_or(PAGE);
+            if room <= 0 {
+                page.next = Some(at.cursor());
+                return Ok(page);
+            }
+            match section(&mut snapshot, &account, at, room, &mut page).await? {
+                Some(last) => at = last,
+                None => match at.next_section() {
+                    Some(next) => at = next,
+                    None => return Ok(page),
+                },
+            }
+        }
+    }
+
+    /// Accounts with our owner tag, quarantined ones included, paged.
+    pub async fn accounts(&self, after: Option<&Cursor>) -> Result<(Vec<Row>, Option<Cursor>)> {
+        let mut snapshot = self.reader().snapshot().await?;
+        let after = number(after)?;
+        let found: Vec<Account> = sqlx::query_as(ACCOUNTS).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut *snapshot).await?;
+        let next = full(&found).map(|last| Cursor(last.head.id.to_string()));
+        Ok((found.iter().map(Account::row).collect(), next))
+    }
+
+    /// Tickets of our owner id, paged.
+    pub async fn tickets(&self, after: Option<&Cursor>) -> Result<(Vec<OwnerTag>, Option<Cursor>)> {
+        let mut snapshot = self.reader().snapshot().await?;
+        let after = number(after)?;
+        let found: Vec<Ticket> =
+            sqlx::query_as(TICKETS_OF_OWNER).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut *snapshot).await?;
+        let next = full(&found).map(|last| Cursor(last.number.to_string()));
+        Ok((found.iter().map(Ticket::tag).collect(), next))
+    }
+}
+
+fn number(cursor: Option<&Cursor>) -> Result<i64> {
+    cursor.map_or(Ok(0), |cursor| cursor.0.parse().map_err(|_| bad_cursor()))
+}
+
+/// The last of a page that is full: others may follow.
+fn full<T>(rows: &[T]) -> Option<&T> {
+    rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|length| length == PAGE))
+}
+
+/// Adds rows of one section; says where it went on to, or that it is through.
+async fn section(conn: &mut Conn, account: &Account, at: At, room: i64, page: &mut Page) -> std::result::Result<Option<At>, sqlx::Error> {
+    let id = account.head.id;
+    let last = match at.section {
+        Section::Account => {
+            page.rows.push(account.row());
+            None
+        }
+        Section::Organizations => {
+            let statement = sqlx::query_as(ORGANIZATIONS).bind(id).bind(at.id).bind(room);
+            let rows: Vec<Organization> = statement.fetch_all(conn).await?;
+            page.rows.extend(rows.iter().map(Organization::row));
+            rows.last().map(|last| (0, last.head.id))
+        }
+        Section::Operators => {
+            let rows: Vec<Operator> = rows(conn, OPERATORS, id, at, room).await?;
+            page.rows.extend(rows.iter().map(Operator::row));
+            rows.last().map(|last| (last.organization, last.head.id))
+        }
+        Section::Departments => departments(conn, id, at, room, page).await?,
+        Section::Widgets => {
+            let rows: Vec<Widget> = rows(conn, WIDGETS, id, at, room).await?;
+            page.rows.extend(rows.iter().map(Widget::row));
+            rows.last().map(|last| (last.organization, last.head.id))
+        }
+        Section::Tickets => {
+            let statement = sqlx::query_as(TICKETS).bind(id).bind(at.id).bind(room);
+            let tickets: Vec<Ticket> = statement.fetch_all(conn).await?;
+            page.tickets.extend(tickets.iter().map(|ticket| (ticket.tag(), ticket.view())));
+            tickets.last().map(|last| (0, last.number))
+        }
+    };
+    Ok(last.map(|(organization, id)| At { section: at.section, organization, id }))
+}
+
+async fn rows<T>(conn: &mut Conn, sql: &'static str, account: i64, at: At, room: i64) -> std::result::Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, <super::db::Db as sqlx::Database>::Row> + Send + Unpin,
+{
+    sqlx::query_as(sql).bind(account).bind(at.organization).bind(at.id).bind(room).fetch_all(conn).await
+}
+
+/// Departments come with their members: two statements a page.
+async fn departments(
+    conn: &mut Conn,
+    account: i64,
+    at: At,
+    room: i64,
+    page: &mut Page,
+) -> std::result::Result<Option<(i64, i64)>, sqlx::Error> {
+    let found: Vec<Department> = rows(conn, DEPARTMENTS, account, at, room).await?;
+    let Some(last) = found.last().map(|last| (last.organization, last.head.id)) else { return Ok(None) };
+    let statement = sqlx::query_as(MEMBERS).bind(account).bind(at.organization).bind(at.id).bind(last.0).bind(last.1);
+    let pairs: Vec<(i64, String)> = statement.fetch_all(conn).await?;
+    let mut members: HashMap<i64, BTreeSet<Key>> = HashMap::new();
+    for (department, key) in pairs {
+        members.entry(department).or_default().insert(Key(key));
+    }
+    page.rows.extend(found.iter().map(|row| row.row(members.remove(&row.head.id).unwrap_or_default())));
+    Ok(Some(last))
+}

@@ -1,0 +1,167 @@
+//! Rows without an object (rule 18): listed for people, and erased when a person says so.
+
+use sqlx::FromRow;
+
+use crate::backend::{Erasing, Session};
+use crate::domain::rows::{Key, RowKind};
+
+use super::audit::Action;
+use super::error::{Step, StoreError};
+use super::keys::Placed;
+use super::open::Reader;
+use super::tx::Tx;
+use super::{Store, deletion, erasure, handover, keys, operators};
+
+/// Why a row is an orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrphanState {
+    /// Its object vanished without cleanup.
+    Quarantined,
+    /// Made by others, or let go.
+    Unmanaged,
+}
+
+/// A row without an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Its id: what `store erase-row` takes.
+    pub external_id: String,
+    /// Its kind.
+    pub kind: RowKind,
+    /// Why it is one.
+    pub state: OrphanState,
+    /// External id of its account.
+    pub account: String,
+    /// External id of its organization; `None` for accounts and organizations.
+    pub organization: Option<String>,
+    /// Whose it was: `namespace/name`, where that is known.
+    pub was: Option<String>,
+}
+
+#[derive(FromRow)]
+struct Listed {
+    external_id: String,
+    quarantined: bool,
+    account: String,
+    organization: Option<String>,
+    owner_namespace: Option<String>,
+    owner_name: Option<String>,
+}
+
+const ACCOUNTS: &str = "SELECT external_id, quarantined, external_id AS account, NULL AS organization, owner_namespace, owner_name
+    FROM accounts WHERE key IS NULL OR quarantined = 1 ORDER BY id";
+const ORGANIZATIONS: &str = "SELECT g.external_id, g.quarantined, a.external_id AS account, NULL AS organization, g.owner_namespace,
+    g.owner_name FROM organizations g JOIN accounts a ON a.id = g.account WHERE g.key IS NULL OR g.quarantined = 1 ORDER BY g.id";
+
+macro_rules! below {
+    ($table:literal) => {
+        concat!(
+            "SELECT r.external_id, r.quarantined, a.external_id AS account, g.external_id AS organization, r.owner_namespace, r.owner_name
+             FROM ",
+            $table,
+            " r JOIN accounts a ON a.id = r.account JOIN organizations g ON g.id = r.organization
+             WHERE r.key IS NULL OR r.quarantined = 1 ORDER BY r.id"
+        )
+    };
+}
+
+const TABLES: [(RowKind, &str); 5] = [
+    (RowKind::Account, ACCOUNTS),
+    (RowKind::Organization, ORGANIZATIONS),
+    (RowKind::Operator, below!("operators")),
+    (RowKind::Department, below!("departments")),
+    (RowKind::Widget, below!("widgets")),
+];
+
+impl Reader {
+    /// All rows without an object: accounts first, then organizations, operators, departments, widgets.
+    pub async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let mut orphans = Vec::new();
+        for (kind, sql) in TABLES {
+            let rows: Vec<Listed> = sqlx::query_as(sql).fetch_all(&mut *snapshot).await?;
+            orphans.extend(rows.into_iter().map(|row| row.orphan(kind)));
+        }
+        Ok(orphans)
+    }
+}
+
+impl Listed {
+    fn orphan(self, kind: RowKind) -> Orphan {
+        Orphan {
+            external_id: self.external_id,
+            kind,
+            state: if self.quarantined { OrphanState::Quarantined } else { OrphanState::Unmanaged },
+            account: self.account,
+            organization: self.organization,
+            was: self.owner_namespace.zip(self.owner_name).map(|(namespace, name)| format!("{namespace}/{name}")),
+        }
+    }
+}
+
+impl Store {
+    /// Erases a row without an object: an organization with all in it, an account without organizations that have objects.
+    /// `progress` hears how many rows are left. Needs no session: the store's lock keeps controllers out.
+    pub async fn erase_row(&self, external_id: &str, mut progress: impl FnMut(Erasing) + Send) -> Result<(), StoreError> {
+        let session = Session { owner: "deskplane store erase-row".to_owned(), epoch: 0, store_id: self.id.clone() };
+        let Some((kind, id)) = keys::find_external(&mut *self.reader().snapshot().await?, external_id).await? else {
+            return Err(StoreError::Refused(format!(
+                "there is no row {external_id}; `deskplane store orphans` lists those that can be erased"
+            )));
+        };
+        let mut begun = false;
+        loop {
+            let mut tx = Tx::unfenced(self, session.clone()).await?;
+            let row = keys::get(tx.conn(), kind, id).await?;
+            // An erasure once begun is finished, whatever the row looks like meanwhile.
+            if !begun {
+                erasable(kind, &row)?;
+            }
+            begun = true;
+            let answer = erase(&mut tx, kind, id, &row).await;
+            let erasing = tx.finish(answer).await.map_err(|error| in_use(kind, error))?;
+            progress(erasing);
+            if erasing.remaining == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn erase(tx: &mut Tx, kind: RowKind, id: i64, row: &Placed) -> Step<Erasing> {
+    match kind {
+        RowKind::Organization => return erasure::organization(tx, id).await,
+        RowKind::Account => return erasure::account(tx, id).await,
+        RowKind::Operator => {
+            let operator = operators::get(tx.conn(), id).await?;
+            handover::must_hold(tx, &operator).await?;
+        }
+        RowKind::Department | RowKind::Widget => {}
+    }
+    deletion::erase_row(tx, kind, &row.head, row.account, Action::Erase).await?;
+    tx.erased = super::tx::Erased::All;
+    Ok(Erasing { remaining: 0 })
+}
+
+fn erasable(kind: RowKind, row: &Placed) -> Result<(), StoreError> {
+    match row.head.tag(kind) {
+        Some(tag) if !row.head.quarantined => {
+            let (kind, Key(_)) = (kind.as_str(), &tag.key);
+            Err(StoreError::Refused(format!(
+                "{} belongs to the {kind} {}/{}; delete that object instead",
+                row.head.external_id, tag.namespace, tag.name
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn in_use(kind: RowKind, error: crate::backend::BackendError) -> StoreError {
+    match error {
+        crate::backend::BackendError::LastOperator => StoreError::Refused(
+            "this is the last operator of its organization who holds a seat; give the organization another one, or erase it".to_owned(),
+        ),
+        crate::backend::BackendError::InUse(what) => StoreError::Refused(format!("the {} is in use: {what}", kind.as_str())),
+        error => StoreError::Failed(error),
+    }
+}

@@ -1,0 +1,30 @@
+//! Transcripts: nothing writes them yet but tests; their erasure is part of an organization's.
+
+use crate::backend::{BackendError, Result, Session};
+use crate::domain::rows::{Key, RowKind};
+
+use super::error::{Step, refused};
+use super::tx::Tx;
+use super::{Store, organizations};
+
+impl Store {
+    /// Inserts transcripts into an organization.
+    pub async fn insert_transcripts(&self, session: &Session, organization: &Key, contents: &[String]) -> Result<()> {
+        let mut tx = Tx::begin(self, session, organization).await?;
+        let answer = insert(&mut tx, organization, contents).await;
+        tx.finish(answer).await
+    }
+}
+
+async fn insert(tx: &mut Tx, organization: &Key, contents: &[String]) -> Step<()> {
+    let Some(organization) = organizations::find(tx.conn(), organization).await?.filter(|found| !found.erasing) else {
+        return refused(BackendError::ParentNotFound(RowKind::Organization));
+    };
+    for content in contents {
+        let sql = "INSERT INTO transcripts (organization, started_at, content) VALUES ($1, $2, $3)";
+        let now = tx.now.clone();
+        sqlx::query(sql).bind(organization.head.id).bind(now).bind(content).execute(tx.conn()).await?;
+        tx.changed = true;
+    }
+    Ok(())
+}
