@@ -2,6 +2,7 @@
 
 mod acts;
 mod reads;
+mod stores;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
