@@ -80,6 +80,12 @@ pub enum CliError {
     /// The program could not be set up.
     #[error("cannot start: {0}")]
     Start(String),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The controller ended.
+    #[error(transparent)]
+    Controller(#[from] crate::controller::RunError),
 }
 
 impl CliError {

@@ -10,6 +10,8 @@ pub mod error;
 pub mod exit;
 pub mod manifests;
 pub mod output;
+pub mod release;
+pub mod store;
 pub mod target;
 pub mod tree;
 pub mod usage;
@@ -63,6 +65,12 @@ enum Verb {
     /// Show what deleting an organization erases, and confirm it
     #[command(after_help = confirm_deletion::EXAMPLES)]
     ConfirmDeletion(confirm_deletion::ConfirmDeletionArgs),
+    /// Let go of an organization or account, or of all before an uninstall: the backend keeps what is in them
+    #[command(after_help = release::EXAMPLES)]
+    Release(release::ReleaseArgs),
+    /// Look after the embedded store's file
+    #[command(after_help = store::EXAMPLES)]
+    Store(store::StoreArgs),
     /// Show which program this is
     #[command(after_help = version::EXAMPLES)]
     Version(version::VersionArgs),
@@ -115,6 +123,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
             Verb::Usage(args) => usage::run(args).await,
             Verb::Tree(args) => tree::run(args).await,
             Verb::ConfirmDeletion(args) => confirm_deletion::run(args).await,
+            Verb::Release(args) => release::run(args).await,
+            Verb::Store(args) => store::run(args).await,
             Verb::Version(args) => version::run(args).await,
         }
     })
@@ -126,12 +136,13 @@ fn command(program: Option<&OsString>) -> Command {
     if !name.is_some_and(|name| name.starts_with(PLUGIN)) {
         return Cli::command();
     }
-    let verbs: Vec<String> = Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-    let rename = |verb: Command| {
-        let examples = verb.get_after_help().map(|text| text.to_string().replace("  deskplane ", "  kubectl deskplane "));
-        verb.after_help(examples.unwrap_or_default())
-    };
-    verbs.into_iter().fold(Cli::command().bin_name("kubectl deskplane"), |command, verb| command.mut_subcommand(verb, rename))
+    let command = Cli::command().bin_name("kubectl deskplane");
+    command.mut_subcommands(as_plugin)
+}
+
+fn as_plugin(verb: Command) -> Command {
+    let examples = verb.get_after_help().map(|text| text.to_string().replace("  deskplane ", "  kubectl deskplane "));
+    verb.after_help(examples.unwrap_or_default()).mut_subcommands(as_plugin)
 }
 
 #[cfg(test)]
@@ -151,7 +162,9 @@ mod tests {
 
     #[test]
     fn every_verb_has_examples_that_parse() {
-        for verb in Cli::command().get_subcommands().filter(|verb| verb.get_name() != "store") {
+        let root = Cli::command();
+        let verbs = root.get_subcommands().flat_map(|verb| std::iter::once(verb).chain(verb.get_subcommands()));
+        for verb in verbs {
             let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("  deskplane ")).collect();
             assert!(!examples.is_empty(), "{} has no examples", verb.get_name());
@@ -168,6 +181,7 @@ mod tests {
         assert!(help("/usr/bin/deskplane", &["usage", "--help"]).contains("Usage: deskplane usage "));
         let plugin = help("/usr/bin/kubectl-deskplane", &["usage", "--help"]);
         assert!(plugin.contains("Usage: kubectl deskplane usage ") && plugin.contains("\n  kubectl deskplane usage acme"), "{plugin}");
+        assert!(help("kubectl-deskplane", &["store", "check", "--help"]).contains("\n  kubectl deskplane store check --database"));
         assert!(help("/usr/bin/kubectl-deskplane", &["--help"]).contains("Usage: kubectl deskplane <COMMAND>"));
     }
 }
