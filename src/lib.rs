@@ -12,4 +12,6 @@
 
 pub mod api;
 pub mod backend;
+pub mod cli;
 pub mod domain;
+pub mod policy;
