@@ -10,13 +10,15 @@ fi
 headline() { printf '\n%s== %s%s\n' "$title" "$*" "$plain"; }
 say() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
 
+show_line() { printf '\n%s$ %s%s\n' "$bold" "$1" "$plain"; }
+
 # show ARGUMENT...: the command as one would type it.
 show() {
-    local word line='$'
+    local word line=
     for word in "$@"; do
         if [[ $word =~ ^[A-Za-z0-9_./:=,@+-]+$ ]]; then line+=" $word"; else line+=" '$word'"; fi
     done
-    printf '\n%s%s%s\n' "$bold" "$line" "$plain"
+    show_line "${line# }"
 }
 
 # fail MESSAGE: a step did not do what it says.
@@ -40,7 +42,7 @@ run() { attempt "$@" || fail "the command above failed."; }
 
 # run_shell LINE: the same for a pipeline.
 run_shell() {
-    printf '\n%s$ %s%s\n' "$bold" "$1" "$plain"
+    show_line "$1"
     bash -o pipefail -c "$1" 2>&1 | tee "$state/output" || fail "the command above failed."
 }
 
