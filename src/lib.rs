@@ -13,5 +13,6 @@
 pub mod api;
 pub mod backend;
 pub mod cli;
+pub mod controller;
 pub mod domain;
 pub mod policy;

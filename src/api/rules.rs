@@ -176,3 +176,38 @@ pub(super) fn at_most_one_first_operator() -> Rule {
     Rule::new("!(has(self.firstOperator) && has(self.firstOperatorRef))")
         .message("set at most one of firstOperator and firstOperatorRef; without either, the account's owner is the first operator")
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::core::cel::validate_cel;
+
+    use crate::api::organization::{FirstOperator, Location};
+    use crate::api::{Organization, OrganizationSpec, Widget, WidgetSpec};
+
+    /// The rules use only what CEL without an API server knows too, so that a command line can run them.
+    #[test]
+    fn they_run_without_an_api_server() {
+        let spec = |email: &str, country: &str| OrganizationSpec {
+            account_ref: "acme".into(),
+            display_name: Some("Acme Germany".to_owned()),
+            language: Some("de".to_owned()),
+            location: Some(Location { country: Some(country.to_owned()), time_zone: Some("Europe/Berlin".to_owned()) }),
+            first_operator: Some(FirstOperator { email: email.to_owned(), display_name: None }),
+            ..OrganizationSpec::default()
+        };
+        let check = |spec| validate_cel(&Organization::new("o", spec)).map_err(|error| error.to_string());
+        check(spec("mia@acme.example", "DE")).unwrap();
+        assert!(check(spec("mia acme.example", "DE")).unwrap_err().contains("such as ada@acme.example"));
+        assert!(check(spec("mia@acme.example", "UK")).unwrap_err().contains("alpha-2"));
+        let both = OrganizationSpec { first_operator_ref: Some("mia".into()), ..spec("mia@acme.example", "DE") };
+        assert!(check(both).unwrap_err().contains("exactly one"));
+
+        let widget = |origin: &str| Widget::new("w", WidgetSpec { allowed_origins: vec![origin.to_owned()], ..WidgetSpec::default() });
+        let named = |mut widget: Widget| {
+            widget.spec.organization_ref = "acme".into();
+            widget
+        };
+        validate_cel(&named(widget("https://www.acme.example"))).unwrap();
+        assert!(validate_cel(&named(widget("https://*.acme.example"))).is_err());
+    }
+}

@@ -2,12 +2,16 @@
 //!
 //! A verb fetches plain data, and a [`output::Report`] renders it: what people see is tested without a cluster.
 
+pub mod ask;
+pub mod confirm_deletion;
 pub mod connect;
 pub mod controller;
 pub mod error;
 pub mod exit;
 pub mod manifests;
 pub mod output;
+pub mod target;
+pub mod tree;
 pub mod usage;
 pub mod version;
 pub mod view;
@@ -53,6 +57,12 @@ enum Verb {
     /// Show what an account uses of its plan, and its organizations
     #[command(after_help = usage::EXAMPLES)]
     Usage(usage::UsageArgs),
+    /// Show accounts, their organizations, and what is in them
+    #[command(after_help = tree::EXAMPLES)]
+    Tree(tree::TreeArgs),
+    /// Show what deleting an organization erases, and confirm it
+    #[command(after_help = confirm_deletion::EXAMPLES)]
+    ConfirmDeletion(confirm_deletion::ConfirmDeletionArgs),
     /// Show which program this is
     #[command(after_help = version::EXAMPLES)]
     Version(version::VersionArgs),
@@ -103,6 +113,8 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
                 Ok(Exit::Ok)
             }
             Verb::Usage(args) => usage::run(args).await,
+            Verb::Tree(args) => tree::run(args).await,
+            Verb::ConfirmDeletion(args) => confirm_deletion::run(args).await,
             Verb::Version(args) => version::run(args).await,
         }
     })

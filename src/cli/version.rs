@@ -86,15 +86,13 @@ async fn server(cluster: &ClusterArgs) -> Result<Server, CliError> {
 impl Report for VersionReport {
     fn text(&self, _: Style) -> String {
         let commit = self.client.git_commit.map(|commit| format!(" ({commit})")).unwrap_or_default();
-        let mut text = format!(
+        let program = format!(
             "deskplane       {}{commit}\nkinds           {}\nKubernetes API  {} or later\n",
             self.client.version, self.client.api_version, self.client.kubernetes_api
         );
-        if let Some(server) = &self.server {
-            let kinds = if server.api_versions.is_empty() { "not installed".to_owned() } else { server.api_versions.join(", ") };
-            text += &format!("server          Kubernetes {}\nserver kinds    {kinds}\n", server.kubernetes);
-        }
-        text
+        let Some(server) = &self.server else { return program };
+        let kinds = if server.api_versions.is_empty() { "not installed".to_owned() } else { server.api_versions.join(", ") };
+        format!("{program}server          Kubernetes {}\nserver kinds    {kinds}\n", server.kubernetes)
     }
 }
 

@@ -39,12 +39,14 @@ impl<K: Managed> Entry<K> {
         }
     }
 
-    fn object_name(&self) -> ObjectName {
+    /// Its name.
+    pub fn object_name(&self) -> ObjectName {
         let meta = self.metadata();
         ObjectName::new(K::KIND, meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
     }
 
-    fn key(&self) -> Key {
+    /// Its UID.
+    pub fn key(&self) -> Key {
         Key(self.metadata().uid.clone().unwrap_or_default())
     }
 }
@@ -126,6 +128,27 @@ impl Cache {
         self.keys.get(key)
     }
 
+    /// UID of the object of that name.
+    pub fn key_of(&self, name: &ObjectName) -> Option<Key> {
+        fn key<K: Cached>(cache: &Cache, name: &ObjectName) -> Option<Key> {
+            K::table(cache).get(name).map(Entry::key)
+        }
+        match name.kind {
+            Kind::AccountBackend => key::<AccountBackend>(self, name),
+            Kind::Plan => key::<Plan>(self, name),
+            Kind::Account => key::<Account>(self, name),
+            Kind::Organization => key::<Organization>(self, name),
+            Kind::Operator => key::<Operator>(self, name),
+            Kind::Department => key::<Department>(self, name),
+            Kind::Widget => key::<Widget>(self, name),
+        }
+    }
+
+    /// Names of all `AccountBackend` objects: a handful.
+    pub fn names_of_backends(&self) -> Vec<String> {
+        self.backends.keys().map(|name| name.name.clone()).collect()
+    }
+
     /// Names of the objects of one kind that name `parent`.
     pub fn dependents(&self, parent: &ObjectName, kind: Kind) -> impl Iterator<Item = &ObjectName> {
         let first = ObjectName::cluster(kind, "");
@@ -153,9 +176,9 @@ impl Cache {
     /// Names of all objects, of all kinds, with their creation times (seconds); for the first listing only.
     pub fn all_names(&self) -> Vec<(i64, ObjectName)> {
         fn names<K: Managed>(table: &Table<K>) -> impl Iterator<Item = (i64, ObjectName)> + '_ {
-            table.iter().map(|(name, entry)| {
-                (entry.metadata().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()), name.clone())
-            })
+            table
+                .iter()
+                .map(|(name, entry)| (entry.metadata().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()), name.clone()))
         }
         names(&self.backends)
             .chain(names(&self.plans))

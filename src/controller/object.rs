@@ -4,7 +4,8 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ObjectMeta;
-use kube::{Resource, ResourceExt};
+use kube::core::DeserializeGuard;
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -135,6 +136,10 @@ pub trait Managed: Resource<DynamicType = ()> + Clone + fmt::Debug + Deserialize
     fn status(&self) -> Option<&Self::Status>;
     /// The objects its spec names, whose dependent it is.
     fn parents(&self) -> Vec<ObjectName>;
+    /// An API for its objects in a namespace; for the cluster-scoped kinds the namespace is empty.
+    fn api(client: Client, namespace: &str) -> Api<Self>;
+    /// An API to watch its objects: in one namespace, or everywhere. One that cannot be read does not hold up the others.
+    fn watch_api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>>;
 }
 
 /// Questions to an object's metadata.
@@ -210,7 +215,14 @@ pub fn tag_of(kind: RowKind, meta: &ObjectMeta) -> OwnerTag {
 }
 
 macro_rules! managed {
-    ($kind:ident, $status:ident, $finalizer:expr, $object:ident => $parents:expr $(, $evidence:ident)?) => {
+    (@api cluster, $client:ident, $namespace:ident) => {{
+        debug_assert!($namespace.is_empty());
+        Api::all($client)
+    }};
+    (@api namespaced, $client:ident, $namespace:ident) => {
+        Api::namespaced($client, $namespace)
+    };
+    ($kind:ident, $scope:ident, $status:ident, $finalizer:expr, $object:ident => $parents:expr $(, $evidence:ident)?) => {
         impl Status for $status {
             fn observed_generation(&self) -> i64 {
                 self.observed_generation
@@ -239,25 +251,34 @@ macro_rules! managed {
                 let $object = self;
                 $parents
             }
+            fn api(client: Client, namespace: &str) -> Api<Self> {
+                managed!(@api $scope, client, namespace)
+            }
+            fn watch_api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>> {
+                match namespace {
+                    None => Api::all(client),
+                    Some(namespace) => managed!(@api $scope, client, namespace),
+                }
+            }
         }
     };
 }
 
-managed!(AccountBackend, AccountBackendStatus, IN_USE_FINALIZER, _backend => vec![]);
-managed!(Plan, PlanStatus, IN_USE_FINALIZER, _plan => vec![]);
-managed!(Account, AccountStatus, ERASE_FINALIZER, account => vec![
+managed!(AccountBackend, cluster, AccountBackendStatus, IN_USE_FINALIZER, _backend => vec![]);
+managed!(Plan, cluster, PlanStatus, IN_USE_FINALIZER, _plan => vec![]);
+managed!(Account, namespaced, AccountStatus, ERASE_FINALIZER, account => vec![
     ObjectName::cluster(Kind::AccountBackend, &account.spec.backend_ref.name),
     ObjectName::cluster(Kind::Plan, &account.spec.plan_ref.name),
 ], evidence);
-managed!(Organization, OrganizationStatus, ERASE_FINALIZER, organization => vec![
+managed!(Organization, namespaced, OrganizationStatus, ERASE_FINALIZER, organization => vec![
     ObjectName::new(Kind::Account, Meta::namespace(organization), &organization.spec.account_ref.name),
 ], evidence);
-managed!(Operator, OperatorStatus, ERASE_FINALIZER, operator => vec![
+managed!(Operator, namespaced, OperatorStatus, ERASE_FINALIZER, operator => vec![
     ObjectName::new(Kind::Organization, Meta::namespace(operator), &operator.spec.organization_ref.name),
 ], evidence);
-managed!(Department, DepartmentStatus, ERASE_FINALIZER, department => vec![
+managed!(Department, namespaced, DepartmentStatus, ERASE_FINALIZER, department => vec![
     ObjectName::new(Kind::Organization, Meta::namespace(department), &department.spec.organization_ref.name),
 ], evidence);
-managed!(Widget, WidgetStatus, ERASE_FINALIZER, widget => vec![
+managed!(Widget, namespaced, WidgetStatus, ERASE_FINALIZER, widget => vec![
     ObjectName::new(Kind::Organization, Meta::namespace(widget), &widget.spec.organization_ref.name),
 ], evidence);

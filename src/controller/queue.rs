@@ -80,6 +80,7 @@ impl Queue {
     }
 
     /// Whether nothing waits.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -225,7 +226,7 @@ mod tests {
     async fn the_earliest_delay_stands_and_a_push_overrides_it() {
         let queue = Queue::default();
         let (slow, quick) = (name("a", "slow"), name("a", "quick"));
-        queue.push_after(slow.clone(), Duration::from_secs(60));
+        queue.push_after(slow.clone(), Duration::from_mins(1));
         queue.push_after(slow.clone(), Duration::from_secs(90));
         queue.push_after(quick.clone(), Duration::from_secs(90));
         queue.push(quick.clone());
