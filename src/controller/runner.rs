@@ -19,9 +19,9 @@ use super::cache::{Cached, Entry};
 use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
 use super::lineage::paused_by;
-use super::object::{Kind, Meta, ObjectName, Status};
-use super::report;
+use super::object::{Kind, Meta, ObjectName, Status, name_of};
 use super::unreadable;
+use super::{cleanup, released, report};
 
 /// First delay of the backoff.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -174,6 +174,9 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     {
         return let_go_released(context, &object, failure).await;
     }
+    if let Some(failure) = released::along(context, object.as_ref())? {
+        return let_go_released(context, &object, failure).await;
+    }
     if let Some(by) = paused_by(context, name, object.paused(), &object.parents()) {
         K::on_pause(context, &object).await?;
         return quietly(report::paused(context, object.as_ref(), &by).await).map(|()| None);
@@ -287,7 +290,7 @@ async fn finish<K: Reconcile>(context: &Context, object: &std::sync::Arc<K>) -> 
     }
     let result = K::clean_up(context, object).await;
     report_stop::<K, _>(context, object, result.and_then(hold)).await?;
-    remove_finalizer(context, object.as_ref()).await
+    remove_finalizer(context, object.as_ref(), Vec::new()).await
 }
 
 fn hold(cleanup: Cleanup) -> Result<(), Stop> {
@@ -302,15 +305,21 @@ async fn let_go_released<K: Reconcile>(context: &Context, object: &std::sync::Ar
     let mut status = object.status().cloned().unwrap_or_default();
     K::describe(&mut status, &failure);
     quietly(report::failed(context, object.as_ref(), status, &failure).await)?;
-    remove_finalizer(context, object.as_ref()).await?;
+    if !object.has_finalizer(K::FINALIZER) {
+        return Ok(None);
+    }
+    // The cache leaves out annotations that are not ours; the mark goes among all that there are.
+    let live = cleanup::live::<K>(context, &name_of(object.as_ref())).await?.filter(|live| live.key() == object.key());
+    let live = live.ok_or(Stop::Outdated)?;
+    remove_finalizer(context, &live, released::mark(&live)).await?;
     Ok(None)
 }
 
-/// Removes our finalizer from exactly this object.
-pub async fn remove_finalizer<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
+/// Removes our finalizer from exactly this object, along with other operations.
+async fn remove_finalizer<K: Cached>(context: &Context, object: &K, mut operations: Vec<serde_json::Value>) -> Result<(), Stop> {
     let Some(index) = object.metadata().finalizers.iter().flatten().position(|one| one == K::FINALIZER) else { return Ok(()) };
     let path = format!("/metadata/finalizers/{index}");
-    let operations = vec![json!({"op": "test", "path": path, "value": K::FINALIZER}), json!({"op": "remove", "path": path})];
+    operations.extend([json!({"op": "test", "path": path, "value": K::FINALIZER}), json!({"op": "remove", "path": path})]);
     let returned = patch_finalizers(context, object, operations).await?;
     if !returned.terminating() || returned.metadata().finalizers.as_ref().is_some_and(|all| !all.is_empty()) {
         context.returned(returned);

@@ -1,0 +1,77 @@
+//! Who goes along when an Account or Organization was let go (rule 15): what stands below it, without a word to the backend.
+
+use serde_json::{Value, json};
+
+use crate::api::condition::{READY, Reason, find};
+use crate::api::names::RELEASE;
+use crate::api::{Account, Organization};
+
+use super::context::Context;
+use super::failure::{Failure, Stop};
+use super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
+
+/// What an object says that goes along with a released Account or Organization. `None`: nothing above it was let go.
+pub fn along<K: Managed>(context: &Context, object: &K) -> Result<Option<Failure>, Stop> {
+    // Its parents may be gone meanwhile: it stays what it was told.
+    if object.released()
+        && let Some(message) = said(object)
+    {
+        return Ok(Some(Failure::new(Reason::Released, message)));
+    }
+    for Above { name, said } in released_above(context, object.parents()) {
+        if said {
+            let message = format!(
+                "{name} was let go, and this with it: its row stays in the backend and is no longer managed. \
+                 The object can be deleted; nothing is erased."
+            );
+            return Ok(Some(Failure::new(Reason::Released, message)));
+        }
+        if context.queue.active(&name) {
+            return Err(Stop::Deferred(name));
+        }
+    }
+    Ok(None)
+}
+
+/// What a released object said about it, once it has.
+pub fn said<K: Managed>(object: &K) -> Option<String> {
+    let ready = find(object.status()?.conditions(), READY)?;
+    (ready.reason == Reason::Released.as_str()).then(|| ready.message.clone())
+}
+
+/// An annotated Account or Organization above an object, and whether its release is through.
+struct Above {
+    name: ObjectName,
+    said: bool,
+}
+
+fn released_above(context: &Context, mut parents: Vec<ObjectName>) -> Vec<Above> {
+    fn look<K: Managed>(object: &K, parents: &mut Vec<ObjectName>) -> Option<Above> {
+        parents.extend(object.parents());
+        object.released().then(|| Above { name: name_of(object), said: said(object).is_some() })
+    }
+    let cache = context.cache();
+    let mut found = Vec::new();
+    while let Some(name) = parents.pop() {
+        let above = match name.kind {
+            Kind::Organization => cache.get::<Organization>(&name.namespace, &name.name).and_then(|one| look(one.as_ref(), &mut parents)),
+            Kind::Account => cache.get::<Account>(&name.namespace, &name.name).and_then(|one| look(one.as_ref(), &mut parents)),
+            _ => None,
+        };
+        found.extend(above);
+    }
+    found
+}
+
+/// Marks a live object as released too, so that the admission policy does not give it our finalizer back.
+pub fn mark<K: Managed>(object: &K) -> Vec<Value> {
+    if object.released() || object.terminating() {
+        return Vec::new();
+    }
+    let annotations = "/metadata/annotations";
+    let none = json!({"op": "test", "path": annotations, "value": null});
+    match &object.metadata().annotations {
+        Some(_) => vec![json!({"op": "add", "path": format!("{annotations}/{}", RELEASE.replace('/', "~1")), "value": object.name()})],
+        None => vec![none, json!({"op": "add", "path": annotations, "value": {RELEASE: object.name()}})],
+    }
+}
