@@ -192,20 +192,26 @@ fn unique() -> u64 {
 }
 
 /// A namespace with a plan and the shared backend, for one test.
-pub struct Tenant {
+pub struct Tenant<'p> {
     /// The control plane it is on.
-    pub plane: &'static ControlPlane,
+    pub plane: &'p ControlPlane,
     /// Its namespace.
     pub namespace: String,
     /// Its plan: named like the namespace.
     pub plan: String,
 }
 
-impl Tenant {
+impl Tenant<'static> {
     /// A new namespace and a new plan with these limits, on the shared controller.
     pub async fn new(hint: &str, limits: Value) -> Self {
         Controller::shared().await;
-        let plane = ControlPlane::shared().await;
+        Self::on(ControlPlane::shared().await, hint, limits).await
+    }
+}
+
+impl<'p> Tenant<'p> {
+    /// The same on a control plane of the test's own, whose controller is the test's own too.
+    pub async fn on(plane: &'p ControlPlane, hint: &str, limits: Value) -> Self {
         let namespace = plane.namespace(hint).await;
         let plan = namespace.clone();
         create(plane, plan_of(&plan, limits)).await;
