@@ -11,5 +11,7 @@ mod policies_authorization;
 mod policies_deletion;
 mod policies_finalizer;
 mod readme;
+mod rules_queue;
 mod rules_seats;
+mod rules_world;
 mod smoke;
