@@ -173,5 +173,6 @@ async fn resolve(conn: &mut Conn, organization: i64, keys: &[&Key]) -> Result<Ve
         list.push_bind(key.0.clone());
     }
     query.push(") AND quarantined = 0 AND organization = ").push_bind(organization);
-    query.build_query_scalar().fetch_all(conn).await
+    // Its text depends on the number of keys: not worth keeping prepared.
+    query.build_query_scalar().persistent(false).fetch_all(conn).await
 }

@@ -225,6 +225,18 @@ async fn rows_of_others_count_and_their_places_go_to_those_who_wait() {
 }
 
 #[tokio::test]
+async fn an_unchanged_account_still_puts_its_queue_right() {
+    let mut world = World::with_account(seats(2)).await;
+    world.organization("org").await.unwrap();
+    world.operator("org", "tom").await.unwrap();
+    missing(world.operator("org", "eva").await);
+    world.others("UPDATE operators SET suspended = 1 WHERE key = 'uid-tom'").await;
+    world.account("acme", seats(2)).await.unwrap();
+    assert_eq!(world.woken(), ["eva"]);
+    world.assert_whole().await;
+}
+
+#[tokio::test]
 async fn a_place_taken_by_others_is_missing_to_the_last() {
     let world = World::with_account(seats(1)).await;
     world.organization("org").await.unwrap();
