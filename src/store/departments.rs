@@ -115,12 +115,10 @@ pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired
     if differs {
         save(tx, &mut department).await?;
     }
-    let members = if let Some(wanted) = &desired.members {
+    if let Some(wanted) = &desired.members {
         differs |= assign(tx, &department, wanted).await?;
-        self::members(tx.conn(), department.head.id).await?
-    } else {
-        self::members(tx.conn(), department.head.id).await?
-    };
+    }
+    let members = members(tx.conn(), department.head.id).await?;
     if differs {
         audit::record(tx, action, RowKind::Department, &department.head, department.account).await?;
     }

@@ -134,18 +134,13 @@ async fn a_read_only_store_is_said() {
 
 #[tokio::test]
 async fn the_queue_survives_a_restart() {
-    let world = World::with_account(seats(2)).await;
+    let mut world = World::with_account(seats(2)).await;
     world.organization("org").await.unwrap();
     world.operator("org", "tom").await.unwrap();
     missing(world.operator("org", "eva").await);
     missing(world.operator("org", "max").await);
     world.delete("tom").await.unwrap();
-    let (path, World { store, folder, .. }) = (world.path(), world);
-    store.close().await;
-    drop(store);
-    let store = Store::open(&path, "owner").await.unwrap();
-    let (session, wakes) = (store.begin_epoch().await.unwrap(), store.take_wakes().unwrap());
-    let world = World { store, session, wakes, folder };
+    world.restart().await;
     assert_eq!(world.session.epoch, 2);
     assert_eq!(world.ticket("eva").await, (None, true));
     assert_eq!(missing(world.operator("org", "max").await), (Place::Seat, Some(1)));
