@@ -188,6 +188,10 @@ async fn only_the_first_ten_know_their_place() {
     world.store.pause_ticket(&world.session, &key("w1"), false).await.unwrap();
     assert_eq!(world.ticket("w1").await, (Some(1), false));
     assert_eq!(world.ticket("w11").await, (Some(10), false));
+    assert_eq!(world.ticket("w12").await, (None, false), "pushed out of the first ten");
+    let mut woken = world.woken();
+    woken.sort();
+    assert_eq!(woken, ["w1", "w10", "w11", "w12", "w3", "w4", "w5", "w6", "w7", "w8", "w9"]);
     world.assert_whole().await;
 }
 
