@@ -12,5 +12,8 @@
 
 pub mod api;
 pub mod backend;
+pub mod cli;
+pub mod controller;
 pub mod domain;
+pub mod policy;
 pub mod store;

@@ -5,8 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::NameRef;
 use super::account::{SeatUsage, Usage};
+use super::{NameRef, rules};
 
 /// A separate unit of an account: own settings, operators, departments, widgets, transcripts.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -16,30 +16,58 @@ use super::account::{SeatUsage, Usage};
     kind = "Organization",
     shortname = "org",
     category = "deskplane",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Seats", type_ = "string", json_path = ".status.seatSummary"),
+    printcolumn(name = "Operators", type_ = "integer", json_path = ".status.usage.operators"),
+    printcolumn(name = "Widgets", type_ = "integer", json_path = ".status.usage.widgets"),
+    printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name", priority = 1),
+    printcolumn(name = "Name shown", type_ = "string", json_path = ".status.displayName", priority = 1),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1),
+    printcolumn(name = "External Id", type_ = "string", json_path = ".status.externalId", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    selectable = ".spec.accountRef.name",
     namespaced,
     status = "OrganizationStatus",
     doc = "A separate unit of an account: own settings, operators, departments, widgets, transcripts."
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::one_first_operator(),
+    validation = rules::fixed_presence("firstOperator"),
+    validation = rules::fixed_presence("firstOperatorRef")
+)]
 pub struct OrganizationSpec {
-    /// The account the organization belongs to. Immutable.
+    /// The `Account` the organization belongs to, in the same namespace. Cannot be changed.
+    #[x_kube(validation = rules::immutable("accountRef"))]
     pub account_ref: NameRef,
-    /// Name people see. Absent: the organization's generated unique id.
+    /// Name of the organization, as people see it. Absent: the organization's generated unique id, shown in `status.displayName`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = rules::printable("displayName"), validation = rules::trimmed("displayName"))]
     pub display_name: Option<String>,
-    /// Language of the organization, BCP 47.
+    /// Language of the organization as a BCP 47 tag, such as `en`, `de` or `pt-BR`. Put `"no"` in quotes: YAML reads a bare `no` as false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = rules::language())]
     pub language: Option<String>,
-    /// Where the organization is.
+    /// Where the organization is: its country and time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    /// The first operator, inline: an Operator object `<organization>-first-operator` is made. Immutable.
+    /// Who becomes the first operator: an `Operator` object `<organization>-first-operator` with the role `Manager` is made for this
+    /// person, unless one of that name or e-mail exists. Read until the organization exists in the backend. Cannot be changed.
+    /// Exactly one of `firstOperator` and `firstOperatorRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::immutable("firstOperator"))]
     pub first_operator: Option<FirstOperator>,
-    /// The first operator, by the name of an Operator object. Immutable.
+    /// The first operator, as the name of an `Operator` object of this organization. Cannot be changed.
+    /// Exactly one of `firstOperator` and `firstOperatorRef` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::immutable("firstOperatorRef"))]
     pub first_operator_ref: Option<NameRef>,
-    /// Whether a first department and widget are made.
+    /// `Create`: once, when the organization is made in the backend, a department "Customer Service" with the first operator
+    /// (`<organization>-customer-service`) and a widget (`<organization>-widget`) are made too. They are ordinary objects: whoever
+    /// edits or deletes them is not overruled. `None`: nothing is made.
     #[serde(default)]
     pub starter_kit: StarterKit,
 }
@@ -48,11 +76,17 @@ pub struct OrganizationSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Location {
-    /// Country, ISO 3166-1 alpha-2.
+    /// Country as an ISO 3166-1 alpha-2 code in capitals, such as `DE`, `US` or `GB`. Put `"NO"` in quotes: YAML reads a bare `NO` as
+    /// false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = rules::country())]
     pub country: Option<String>,
-    /// Time zone, an IANA name.
+    /// Time zone by its IANA name, such as `Europe/Berlin` or `UTC`. The controller checks that it exists; an unknown one shows as
+    /// `Invalid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = rules::time_zone())]
     pub time_zone: Option<String>,
 }
 
@@ -60,10 +94,14 @@ pub struct Location {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstOperator {
-    /// E-mail address.
+    /// E-mail address of the person, such as `mia@acme.example`.
+    #[schemars(length(max = 254))]
+    #[x_kube(validation = rules::email())]
     pub email: String,
-    /// Name people see.
+    /// Name of the person, as others see it. Absent: the e-mail address is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    #[x_kube(validation = rules::printable("displayName"), validation = rules::trimmed("displayName"))]
     pub display_name: Option<String>,
 }
 
@@ -81,35 +119,40 @@ pub enum StarterKit {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrganizationStatus {
-    /// The generation this status speaks of.
+    /// The `metadata.generation` that this status speaks of; -1 until the controller has looked at the object.
     #[serde(default)]
     pub observed_generation: i64,
-    /// Id of the organization's row in the backend, for people.
+    /// Id of the organization in the backend, for people: the controller itself finds it by this object's UID.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub external_id: Option<String>,
-    /// Id of the store that holds the row.
+    /// Id of the store that holds it. A store of another id or an older copy is never taken for this one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub store_id: Option<String>,
     /// The name in use: the spec's, or the generated unique id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
     pub display_name: Option<String>,
-    /// The account's `deletionProtection`. Absent counts as protected.
+    /// Whether deleting the organization has to be confirmed: the account's `deletionProtection`. Absent counts as true.
     #[serde(rename = "protected", skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,
     /// What is left to erase, while the organization is being erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<Erasure>,
-    /// What the organization uses, trailing by seconds.
+    /// What the organization uses. Trails by some seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// Seats held by the organization, trailing by seconds.
+    /// Seats held by the organization, and the limit of its account. Trails by some seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seats: Option<SeatUsage>,
-    /// Seats as `held/limit`.
+    /// Seats as `held/limit`, such as `3/50`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub seat_summary: Option<String>,
-    /// Ready, Reconciling, Stalled, Paused.
+    /// `Ready`, and why not: `Reconciling` (on the way) or `Stalled` (a person must act). Also `Paused`.
     #[serde(default)]
+    #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

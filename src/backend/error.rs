@@ -88,3 +88,28 @@ pub enum BackendError {
     #[error("this backend cannot do that: {0}")]
     Unsupported(String),
 }
+
+impl BackendError {
+    /// The class of the error: a metric label.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "Invalid",
+            Self::CredentialsInvalid => "CredentialsInvalid",
+            Self::Forbidden(_) => "Forbidden",
+            Self::ParentNotFound(_) => "ParentNotFound",
+            Self::EmailTaken => "EmailTaken",
+            Self::NameTaken(_) => "NameTaken",
+            Self::LimitExceeded { .. } => "LimitExceeded",
+            Self::LastOperator => "LastOperator",
+            Self::InUse(_) => "InUse",
+            Self::Erased => "Erased",
+            Self::Released => "Released",
+            Self::Throttled { .. } => "Throttled",
+            Self::Transient(_) => "Transient",
+            Self::OutcomeUnknown(_) => "OutcomeUnknown",
+            Self::Fenced { .. } => "Fenced",
+            Self::WrongStore { .. } => "WrongStore",
+            Self::Unsupported(_) => "Unsupported",
+        }
+    }
+}

@@ -39,6 +39,7 @@ pub struct Session {
 }
 
 /// What a backend can do. What it cannot is `Unsupported`, said at creation.
+#[allow(clippy::struct_excessive_bools, reason = "independent yes/no facts, each with its own name in status.capabilities")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Rows are found by our key.

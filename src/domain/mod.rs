@@ -7,6 +7,7 @@
 //! - [`identity`]: whether a store is the one we know.
 //! - [`availability`]: whether a widget's visitors can reach anybody.
 //! - [`text`]: strings from users.
+//! - [`waiting`]: what an object that waits for a place is told.
 
 pub mod availability;
 pub mod confirmation;
@@ -16,3 +17,4 @@ pub mod identity;
 pub mod rows;
 pub mod seats;
 pub mod text;
+pub mod waiting;

@@ -7,9 +7,9 @@ pub fn fold_email(email: &str) -> String {
 
 /// A user's string for a message: control and bidirectional formatting characters removed, cut to `max` characters.
 pub fn display(text: &str, max: usize) -> String {
-    let clean = text.chars().filter(|&c| !c.is_control() && !is_bidi_control(c));
-    let mut shown: String = clean.clone().take(max).collect();
-    if clean.skip(max).next().is_some() {
+    let mut clean = text.chars().filter(|&c| !c.is_control() && !is_bidi_control(c));
+    let mut shown: String = clean.by_ref().take(max).collect();
+    if clean.next().is_some() {
         shown.pop();
         shown.push('…');
     }

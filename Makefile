@@ -1,0 +1,61 @@
+# What people type. Each target says what it does in `make help`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test test-unit bench up down fmt lint generate check-generated clean
+MAKEFLAGS += --no-print-directory
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# The control plane of `make up`: always in the repository's own target folder, where `make down` finds it.
+PLANE := $(CURDIR)/target/controlplane
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+
+demo: | cargo ## Show the product at work on a real API server, then stop everything (KEEP=1 leaves it up)
+	@KEEP="$(KEEP)" hack/demo
+
+demo-stop: ## Stop what `make demo KEEP=1` left running
+	@hack/demo --stop
+
+test: | cargo ## Everything that CI checks: format, lints, generated files, unit, property and control-plane tests
+	@$(MAKE) lint check-generated
+	@echo '==> control plane (built once, then cached)'
+	@hack/controlplane/build
+	@echo '==> tests'
+	@cargo test --locked
+
+test-unit: | cargo ## Only the tests that need no control plane: seconds
+	@cargo test --locked --lib --bins
+
+bench: | cargo ## Measure: time until Ready, requests, CPU and memory, writes at rest
+	@hack/bench
+
+up: ## Start a control plane to play with, with our kinds and policies installed
+	@hack/up "$(PLANE)"
+
+down: ## Stop it and throw it away
+	@hack/controlplane/down "$(PLANE)"
+
+fmt: | cargo ## Format the code
+	@cargo fmt
+
+lint: | cargo ## Check format and lints
+	@echo '==> format'
+	@cargo fmt --check
+	@echo '==> clippy'
+	@cargo clippy --locked --all-targets --quiet -- -D warnings
+
+generate: | cargo ## Write the generated files anew: crds/ and examples/agency/
+	@hack/generate .
+
+check-generated: | cargo ## Fail when a generated file is stale
+	@echo '==> generated files'
+	@hack/check-generated
+
+clean: down demo-stop ## Remove what was built here (the cached control plane stays)
+	@cargo clean
+
+.PHONY: cargo
+cargo:
+	@command -v cargo >/dev/null || { echo "error: Rust is missing: install it from https://rustup.rs, then open a new shell" >&2; exit 1; }

@@ -1,0 +1,108 @@
+# shellcheck shell=bash disable=SC2154 # $state, $tied, $program and the ports are set by up
+# The three processes of a control plane: what each is started with and why, and how they stop.
+# Everything of one control plane is in the folder $state: keys, kubeconfig, audit.log, logs/, pids/ and etcd's data.
+
+# launch NAME ARGUMENT...: starts a program in a session of its own, so that Ctrl-C reaches only the script, which stops all in order.
+# A tied control plane's processes also die with this script, however it ends.
+launch() {
+    local name=$1 leash=()
+    shift
+    [[ $tied == no ]] || leash=(setpriv --pdeathsig KILL --)
+    setsid "${leash[@]}" "${program[$name]}" "$@" >>"$state/logs/$name.log" 2>&1 </dev/null &
+    echo $! >"$state/pids/$name"
+    # Until the fork has become the program, `alive` would not know it.
+    while [[ /proc/$!/exe -ef /proc/$$/exe ]]; do sleep 0.01; done
+    disown
+}
+
+# alive NAME: whether it runs. The state folder in its command line tells it from another process that got the same id later.
+alive() {
+    local pid
+    { pid=$(cat "$state/pids/$1") && tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF -- "$state/"; } 2>/dev/null
+}
+
+# stop NAME: at once. There is nothing to save: a stopped control plane is thrown away, and a restarted API server has its state in etcd.
+stop() {
+    if alive "$1"; then
+        kill -KILL "$(cat "$state/pids/$1")" 2>/dev/null || true
+        while alive "$1"; do sleep 0.02; done
+    fi
+    rm -f "$state/pids/$1"
+}
+
+stop_all() {
+    stop kube-controller-manager
+    stop kube-apiserver
+    stop etcd
+}
+
+# free_port: below the range that the kernel takes ports for outgoing connections from, so that none of those gets it before we listen.
+free_port() {
+    local port
+    while true; do
+        port=$((20000 + RANDOM % 12000))
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            echo "$port"
+            return
+        fi
+    done
+}
+
+start_etcd() {
+    # --unsafe-no-fsync: what a machine's crash could take is thrown away anyway. The peer port is nobody's business in a cluster of one.
+    launch etcd --data-dir "$state/etcd" --unsafe-no-fsync --log-level warn \
+        --listen-client-urls "http://127.0.0.1:$etcd_port" --advertise-client-urls "http://127.0.0.1:$etcd_port" \
+        --listen-peer-urls http://127.0.0.1:0
+}
+
+start_apiserver() {
+    local flags=(
+        --etcd-servers "http://127.0.0.1:$etcd_port"
+        --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$api_port"
+        --cert-dir "$state/certs"
+        --token-auth-file "$state/tokens.csv" --authorization-mode RBAC
+        --service-account-issuer https://kubernetes.default.svc
+        --service-account-key-file "$state/service-account.key" --service-account-signing-key-file "$state/service-account.key"
+        --service-cluster-ip-range 10.0.0.0/24
+        --audit-policy-file "$here/audit-policy.yaml" --audit-log-path "$state/audit.log"
+        # Loopback is no valid endpoint of the service `kubernetes`, and nothing here would use it.
+        --endpoint-reconciler-type none
+        # Many tests at once come from one machine: they are to meet our limits, not the API server's.
+        --max-requests-inflight 2000 --max-mutating-requests-inflight 1000 --enable-priority-and-fairness=false
+        --profiling=false
+    )
+    launch kube-apiserver "${flags[@]}"
+}
+
+start_controller_manager() {
+    # Only what a control plane without nodes needs: namespaces that go away, garbage collection, the `default` service account,
+    # aggregated roles, and the type check of validating policies. Each of the others would watch and resync for nothing.
+    local controllers=namespace-controller,garbage-collector-controller,serviceaccount-controller
+    controllers+=,clusterrole-aggregation-controller,validatingadmissionpolicy-status-controller
+    # Service account credentials: so that policies see the controllers under the names they have in a real cluster.
+    launch kube-controller-manager --kubeconfig "$state/controller-manager.kubeconfig" --controllers "$controllers" \
+        --use-service-account-credentials --service-account-private-key-file "$state/service-account.key" \
+        --leader-elect=false --secure-port 0 --profiling=false --kube-api-qps 300 --kube-api-burst 600
+}
+
+# await WHAT COMMAND...: until the command succeeds; fails when etcd or the API server dies, or after a minute.
+await() {
+    local what=$1 until=$((SECONDS + 60))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        alive etcd && alive kube-apiserver || return 1
+        ((SECONDS < until)) || {
+            say "gave up waiting for $what"
+            return 1
+        }
+        sleep 0.1
+    done
+}
+
+# A cache of its own: the ports of finished control planes would pile up in the person's.
+kubectl_admin() { "${program[kubectl]}" --kubeconfig "$state/kubeconfig" --cache-dir "$state/kubectl-cache" --request-timeout 5s "$@"; }
+
+await_apiserver() {
+    await 'the API server' kubectl_admin get --raw /readyz &&
+        await 'the first namespaces' kubectl_admin get namespace default kube-system
+}

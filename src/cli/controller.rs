@@ -1,0 +1,149 @@
+//! `deskplane controller`: arguments and logs of the controller.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::names::DEFAULT_CONTROLLER_NAME;
+use crate::backend::embedded::Embedded;
+use crate::controller::{self, Config, cluster_id};
+use crate::store::Store;
+
+use super::connect::ClusterArgs;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::wants_color;
+
+/// Examples of `deskplane controller --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  # On your own machine, with the accounts in a file
+  deskplane controller --database sqlite://accounts.db
+
+  # In a pod
+  deskplane controller --database sqlite:///data/accounts.db --listen 0.0.0.0:8080 --log-format json
+
+  # For two namespaces only
+  deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
+
+One controller writes to a store: a second one on the same file ends, and says who holds it.";
+
+const LOG_LEVEL_HELP: &str =
+    "What is logged: error, warn, info, debug, trace, or as in RUST_LOG, such as info,deskplane=debug [default: RUST_LOG, then info]";
+
+/// Arguments of `deskplane controller`.
+#[derive(Args, Debug)]
+pub struct ControllerArgs {
+    /// The store of the embedded backend: a file, made if it does not exist
+    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH", default_value = "sqlite://deskplane.db")]
+    pub database: String,
+    /// Whose rows these are, when several clusters share a backend [default: UID of the namespace kube-system]
+    #[arg(long, env = "DESKPLANE_OWNER_ID", value_name = "ID")]
+    pub owner_id: Option<String>,
+    /// Look after this namespace only; can be given several times [default: all]
+    #[arg(long = "namespace", short = 'n', env = "DESKPLANE_NAMESPACES", value_name = "NAME", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// Our name in `AccountBackend.spec.controllerName`.
+    #[arg(long, help = "Look after the AccountBackends whose spec.controllerName is this", env = "DESKPLANE_CONTROLLER_NAME", value_name = "NAME", default_value = DEFAULT_CONTROLLER_NAME)]
+    pub controller_name: String,
+    /// Where to answer /healthz, /readyz and /metrics; port 0: one that is free, see the log
+    #[arg(long, env = "DESKPLANE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// How many objects are worked on at a time
+    #[arg(long, env = "DESKPLANE_WORKERS", value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: u16,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Log")]
+struct LogArgs {
+    /// A filter for the log.
+    #[arg(long, help = LOG_LEVEL_HELP, env = "DESKPLANE_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// The form of the log
+    #[arg(long, env = "DESKPLANE_LOG_FORMAT", value_enum, value_name = "text|json", hide_possible_values = true, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+/// Runs the verb, until the controller is told to stop.
+pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
+    args.log.start()?;
+    let kube = args.cluster.config().await?;
+    let path = Store::path_of(&args.database)?;
+    let owner = match args.owner_id {
+        Some(owner) => owner,
+        None => cluster_id(&kube).await?,
+    };
+    let store = Arc::new(Store::open(&path, &owner).await?);
+    tracing::info!(database = %path.display(), store = store.id(), "the store is open");
+    let stop = CancellationToken::new();
+    let config = Config {
+        kube,
+        controller_name: args.controller_name,
+        namespaces: args.namespaces,
+        listen: args.listen,
+        workers: usize::from(args.workers),
+    };
+    let run = async {
+        let ended = controller::run(config, Arc::new(Embedded::new(store)), stop.clone()).await;
+        stop.cancel();
+        ended
+    };
+    tokio::join!(run, stop_on_signal(&stop)).0?;
+    tracing::info!("stopped");
+    Ok(Exit::Ok)
+}
+
+/// Cancels `stop` on SIGTERM or Ctrl-C; ends when the controller has ended by itself.
+async fn stop_on_signal(stop: &CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: finishing what is under way"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("interrupted: finishing what is under way"),
+        () = stop.cancelled() => return,
+    }
+    stop.cancel();
+}
+
+impl LogArgs {
+    fn start(&self) -> Result<(), CliError> {
+        let filter = self.filter()?;
+        // Logs go to standard error, which leaves standard output to results.
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        let started = match self.log_format {
+            LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
+            LogFormat::Text if io::stderr().is_terminal() => log.with_ansi(wants_color(&io::stderr())).with_target(false).try_init(),
+            LogFormat::Text => log.with_ansi(false).try_init(),
+        };
+        started.map_err(|error| CliError::Start(format!("the log: {error}")))
+    }
+
+    fn filter(&self) -> Result<EnvFilter, CliError> {
+        let from_environment = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|value| !value.is_empty());
+        let (source, directives) = match (&self.log_level, &from_environment) {
+            (Some(level), _) => ("--log-level", level.as_str()),
+            (None, Some(value)) => (EnvFilter::DEFAULT_ENV, value.as_str()),
+            (None, None) => ("--log-level", "info"),
+        };
+        EnvFilter::try_new(directives).map_err(|error| CliError::Usage(format!("{source}: '{directives}' is no filter for logs: {error}")))
+    }
+}

@@ -1,0 +1,180 @@
+//! `deskplane store`: looks after the embedded store's file, without a cluster.
+
+mod report;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
+
+use crate::domain::rows::RowKind;
+use crate::store::{Level, Orphan, Store};
+
+use super::ask;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::{OutputArgs, print, say};
+use report::{Checked, Orphans};
+
+/// Examples of `deskplane store --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  # Is the store whole? Can run beside the controller
+  deskplane store check --database sqlite:///data/accounts.db
+
+  # Rows without an object: made by others, let go, or left behind
+  deskplane store orphans --database sqlite:///data/accounts.db
+
+  # Erase one of them for good; the controller must be stopped
+  deskplane store erase-row oper_4tz7k --database sqlite:///data/accounts.db";
+
+/// Arguments of `deskplane store`.
+#[derive(Args, Debug)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct StoreArgs {
+    #[command(subcommand)]
+    verb: StoreVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum StoreVerb {
+    /// Check the file, its counters and its rules; exit code 5 when something is wrong
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(ReadArgs),
+    /// List the rows that have no object
+    #[command(after_help = ORPHANS_EXAMPLES)]
+    Orphans(ReadArgs),
+    /// Erase a row that has no object, with all that is in it
+    #[command(after_help = ERASE_EXAMPLES)]
+    EraseRow(EraseArgs),
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  deskplane store check --database sqlite:///data/accounts.db
+
+It reads only, and can run beside the controller.";
+
+const ORPHANS_EXAMPLES: &str = "\
+Examples:
+  deskplane store orphans --database sqlite:///data/accounts.db -o json
+
+Quarantined: the object vanished without cleanup (its finalizer was removed by hand). The row keeps its data and its seat.
+Unmanaged: made by others, or let go by a release.";
+
+const ERASE_EXAMPLES: &str = "\
+Examples:
+  # The ID is that of `deskplane store orphans`
+  deskplane store erase-row oper_4tz7k --database sqlite:///data/accounts.db
+
+  # From a script
+  deskplane store erase-row oper_4tz7k --database sqlite:///data/accounts.db --yes
+
+It needs the store for itself: stop the controller first.";
+
+#[derive(Args, Debug)]
+struct DatabaseArgs {
+    /// The store's file, as the controller names it
+    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH")]
+    database: String,
+}
+
+#[derive(Args, Debug)]
+struct ReadArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+struct EraseArgs {
+    /// The row, by the ID that `deskplane store orphans` shows
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Runs the verb.
+pub async fn run(args: StoreArgs) -> Result<Exit, CliError> {
+    match args.verb {
+        StoreVerb::Check(args) => check(args).await,
+        StoreVerb::Orphans(args) => orphans(args).await,
+        StoreVerb::EraseRow(args) => erase_row(args).await,
+    }
+}
+
+impl DatabaseArgs {
+    fn path(&self) -> Result<PathBuf, CliError> {
+        Ok(Store::path_of(&self.database)?)
+    }
+}
+
+async fn check(args: ReadArgs) -> Result<Exit, CliError> {
+    let path = args.database.path()?;
+    let findings = Store::open_readonly(&path).await?.check().await?;
+    let wrong = findings.iter().any(|finding| finding.level == Level::Error);
+    print(&Checked::new(&path, findings), args.output.output)?;
+    Ok(if wrong { Exit::Remains } else { Exit::Ok })
+}
+
+async fn orphans(args: ReadArgs) -> Result<Exit, CliError> {
+    let orphans = Store::open_readonly(&args.database.path()?).await?.orphans().await?;
+    print(&Orphans::new(orphans), args.output.output)?;
+    Ok(Exit::Ok)
+}
+
+async fn erase_row(args: EraseArgs) -> Result<Exit, CliError> {
+    let path = args.database.path()?;
+    let orphans = Store::open_readonly(&path).await?.orphans().await?;
+    // Taken before anybody is asked: who holds the store is said at once, and what is shown cannot change meanwhile.
+    let store = Store::open(&path, "deskplane store erase-row").await?;
+    let orphan = orphans.into_iter().find(|orphan| orphan.external_id == args.id);
+    if let Some(orphan) = &orphan {
+        say(&describe(orphan))?;
+    }
+    ask::confirm(&format!("To erase it for good, type its ID ({}): ", args.id), &args.id, args.yes)?;
+    let bar = ProgressBar::new_spinner();
+    let erased = store.erase_row(&args.id, |erasing| bar.set_message(format!("{} rows left", erasing.remaining))).await;
+    bar.finish_and_clear();
+    erased?;
+    say(&format!("{} is erased.\n", args.id))?;
+    Ok(Exit::Ok)
+}
+
+fn describe(orphan: &Orphan) -> String {
+    let was = orphan.was.as_ref().map(|was| format!(", once of {was}")).unwrap_or_default();
+    let (place, contents) = match (&orphan.organization, orphan.kind) {
+        (Some(organization), _) => (format!(" in organization {organization} of account {}", orphan.account), ""),
+        (None, RowKind::Account) => (String::new(), " It is erased with all that is in it."),
+        (None, _) => (format!(" in account {}", orphan.account), " It is erased with all that is in it."),
+    };
+    format!("{} {}{place}{was}.{contents}\n", orphan.kind.as_str(), orphan.external_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::OrphanState;
+
+    #[test]
+    fn what_would_be_erased_is_described() {
+        let orphan = |kind, organization: Option<&str>, was: Option<&str>| Orphan {
+            external_id: "x_1".to_owned(),
+            kind,
+            state: OrphanState::Quarantined,
+            account: "acct_1".to_owned(),
+            organization: organization.map(str::to_owned),
+            was: was.map(str::to_owned),
+        };
+        let operator = orphan(RowKind::Operator, Some("org_1"), Some("chat/tom"));
+        assert_eq!(describe(&operator), "Operator x_1 in organization org_1 of account acct_1, once of chat/tom.\n");
+        let organization = describe(&orphan(RowKind::Organization, None, None));
+        assert_eq!(organization, "Organization x_1 in account acct_1. It is erased with all that is in it.\n");
+        assert_eq!(describe(&orphan(RowKind::Account, None, None)), "Account x_1. It is erased with all that is in it.\n");
+    }
+}

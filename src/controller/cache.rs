@@ -1,0 +1,259 @@
+//! The controller's copy of the cluster: objects by name, and who depends on whom. Kept by the watches, and by our own writes.
+//!
+//! Look-ups are by name or by parent; nothing here walks all objects but a relist.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::api::ObjectMeta;
+use kube::core::error_boundary::InvalidObject;
+
+use super::object::{Kind, Managed, Meta, ObjectName, name_of};
+use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
+use crate::domain::rows::Key;
+
+/// An object as it came from the API server.
+#[derive(Debug)]
+pub enum Entry<K> {
+    /// Readable.
+    Good(Arc<K>),
+    /// Stored in a form this version cannot read; its metadata is all there is.
+    Bad(Arc<InvalidObject>),
+}
+
+impl<K> Clone for Entry<K> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Good(object) => Self::Good(object.clone()),
+            Self::Bad(object) => Self::Bad(object.clone()),
+        }
+    }
+}
+
+impl<K: Managed> Entry<K> {
+    /// The metadata, readable or not.
+    pub fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Good(object) => Meta::metadata(object.as_ref()),
+            Self::Bad(object) => &object.metadata,
+        }
+    }
+
+    /// Its name.
+    pub fn object_name(&self) -> ObjectName {
+        let meta = self.metadata();
+        ObjectName::new(K::KIND, meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+
+    /// Its UID.
+    pub fn key(&self) -> Key {
+        Key(self.metadata().uid.clone().unwrap_or_default())
+    }
+}
+
+/// What of a namespace matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// It has a deletion timestamp.
+    pub terminating: bool,
+}
+
+type Table<K> = HashMap<ObjectName, Entry<K>>;
+
+/// Objects by name, and their dependents.
+#[derive(Default)]
+pub struct Cache {
+    backends: Table<AccountBackend>,
+    plans: Table<Plan>,
+    accounts: Table<Account>,
+    organizations: Table<Organization>,
+    operators: Table<Operator>,
+    departments: Table<Department>,
+    widgets: Table<Widget>,
+    /// Namespaces by name.
+    pub namespaces: HashMap<String, NamespaceFacts>,
+    dependents: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    keys: HashMap<Key, ObjectName>,
+}
+
+/// A kind that has a table in the cache.
+pub trait Cached: Managed {
+    /// Its table.
+    fn table(cache: &Cache) -> &Table<Self>;
+    /// Its table, to write.
+    fn table_mut(cache: &mut Cache) -> &mut Table<Self>;
+}
+
+macro_rules! cached {
+    ($($kind:ident: $field:ident,)+) => {
+        $(impl Cached for $kind {
+            fn table(cache: &Cache) -> &Table<Self> {
+                &cache.$field
+            }
+            fn table_mut(cache: &mut Cache) -> &mut Table<Self> {
+                &mut cache.$field
+            }
+        })+
+    };
+}
+
+cached! {
+    AccountBackend: backends,
+    Plan: plans,
+    Account: accounts,
+    Organization: organizations,
+    Operator: operators,
+    Department: departments,
+    Widget: widgets,
+}
+
+impl Cache {
+    /// The object of that name, readable or not.
+    pub fn entry<K: Cached>(&self, name: &ObjectName) -> Option<Entry<K>> {
+        K::table(self).get(name).cloned()
+    }
+
+    /// The object of that name, if it can be read.
+    pub fn get<K: Cached>(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        match K::table(self).get(&ObjectName::new(K::KIND, namespace, name)) {
+            Some(Entry::Good(object)) => Some(object.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether an object with that UID exists.
+    pub fn name_of_key(&self, key: &Key) -> Option<&ObjectName> {
+        self.keys.get(key)
+    }
+
+    /// UID of the object of that name.
+    pub fn key_of(&self, name: &ObjectName) -> Option<Key> {
+        fn key<K: Cached>(cache: &Cache, name: &ObjectName) -> Option<Key> {
+            K::table(cache).get(name).map(Entry::key)
+        }
+        match name.kind {
+            Kind::AccountBackend => key::<AccountBackend>(self, name),
+            Kind::Plan => key::<Plan>(self, name),
+            Kind::Account => key::<Account>(self, name),
+            Kind::Organization => key::<Organization>(self, name),
+            Kind::Operator => key::<Operator>(self, name),
+            Kind::Department => key::<Department>(self, name),
+            Kind::Widget => key::<Widget>(self, name),
+        }
+    }
+
+    /// Names of all `AccountBackend` objects: a handful.
+    pub fn names_of_backends(&self) -> Vec<String> {
+        self.backends.keys().map(|name| name.name.clone()).collect()
+    }
+
+    /// Names of the objects of one kind that name `parent`.
+    pub fn dependents(&self, parent: &ObjectName, kind: Kind) -> impl Iterator<Item = &ObjectName> {
+        let first = ObjectName::cluster(kind, "");
+        self.dependents.get(parent).into_iter().flat_map(move |all| all.range(first.clone()..).take_while(move |one| one.kind == kind))
+    }
+
+    /// The readable objects of one kind that name `parent`.
+    pub fn dependent_objects<K: Cached>(&self, parent: &ObjectName) -> Vec<Arc<K>> {
+        self.dependents(parent, K::KIND).filter_map(|one| self.get::<K>(&one.namespace, &one.name)).collect()
+    }
+
+    /// Names of all objects that name `parent`, directly or not.
+    pub fn descendants(&self, parent: &ObjectName) -> Vec<ObjectName> {
+        let mut found = Vec::new();
+        let mut open = vec![parent];
+        while let Some(next) = open.pop() {
+            for child in self.dependents.get(next).into_iter().flatten() {
+                found.push(child.clone());
+                open.push(child);
+            }
+        }
+        found
+    }
+
+    /// Names of all objects, of all kinds, with their creation times (seconds); for the first listing only.
+    pub fn all_names(&self) -> Vec<(i64, ObjectName)> {
+        fn names<K: Managed>(table: &Table<K>) -> impl Iterator<Item = (i64, ObjectName)> + '_ {
+            table
+                .iter()
+                .map(|(name, entry)| (entry.metadata().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()), name.clone()))
+        }
+        names(&self.backends)
+            .chain(names(&self.plans))
+            .chain(names(&self.accounts))
+            .chain(names(&self.organizations))
+            .chain(names(&self.operators))
+            .chain(names(&self.departments))
+            .chain(names(&self.widgets))
+            .collect()
+    }
+
+    /// Names of all objects in a namespace; for changes of the namespace itself only.
+    pub fn names_in(&self, namespace: &str) -> Vec<ObjectName> {
+        self.keys.values().filter(|name| name.namespace == namespace).cloned().collect()
+    }
+
+    /// Stores an object, unless a newer version of it is here already. Returns what was here, or `None` twice when it was ignored.
+    pub fn apply<K: Cached>(&mut self, entry: Entry<K>) -> Option<Replaced<K>> {
+        let name = entry.object_name();
+        let old = K::table(self).get(&name).cloned();
+        if let Some(old) = &old
+            && old.key() == entry.key()
+            && version(old.metadata()) > version(entry.metadata())
+        {
+            return None;
+        }
+        if let Some(old) = &old {
+            self.unlink(&name, old);
+        }
+        self.link(&name, &entry);
+        K::table_mut(self).insert(name, entry);
+        Some(Replaced(old))
+    }
+
+    /// Removes an object, unless a newer one of that name, with another UID, is here already.
+    pub fn remove<K: Cached>(&mut self, name: &ObjectName, key: &Key) -> Option<Entry<K>> {
+        let old = K::table(self).get(name).filter(|old| old.key() == *key).cloned()?;
+        self.unlink(name, &old);
+        K::table_mut(self).remove(name);
+        Some(old)
+    }
+
+    /// The objects of a kind that are not in `listed`: gone while nobody watched.
+    pub fn unlisted<K: Cached>(&self, listed: &HashSet<ObjectName>) -> Vec<(ObjectName, Key)> {
+        K::table(self).iter().filter(|(name, _)| !listed.contains(*name)).map(|(name, entry)| (name.clone(), entry.key())).collect()
+    }
+
+    fn link<K: Managed>(&mut self, name: &ObjectName, entry: &Entry<K>) {
+        self.keys.insert(entry.key(), name.clone());
+        if let Entry::Good(object) = entry {
+            for parent in object.parents() {
+                self.dependents.entry(parent).or_default().insert(name.clone());
+            }
+        }
+    }
+
+    fn unlink<K: Managed>(&mut self, name: &ObjectName, entry: &Entry<K>) {
+        self.keys.remove(&entry.key());
+        let Entry::Good(object) = entry else { return };
+        debug_assert_eq!(&name_of(object.as_ref()), name);
+        for parent in object.parents() {
+            if let Some(all) = self.dependents.get_mut(&parent) {
+                all.remove(name);
+                if all.is_empty() {
+                    self.dependents.remove(&parent);
+                }
+            }
+        }
+    }
+}
+
+/// What an applied object replaced.
+pub struct Replaced<K>(pub Option<Entry<K>>);
+
+/// Resource versions of one object are comparable as numbers on every supported API server.
+fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,193 @@
+//! `Account`: a row with the plan's limits, and the default organization that is made with it (rules 3 and 5).
+
+use std::sync::Arc;
+
+use kube::api::ObjectMeta;
+
+use crate::api::account::DefaultOrganization;
+use crate::api::condition::{Reason, WITHIN_PLAN, Wanted};
+use crate::api::names::default_organization;
+use crate::api::organization::FirstOperator;
+use crate::api::{Account, AccountSpec, AccountStatus, NameRef, Organization, OrganizationSpec, Plan};
+use crate::domain::diff;
+use crate::domain::rows::{AccountUsage, DesiredAccount, Fields, Row, RowKind};
+use crate::domain::seats::{Limits, Place, Places, over_plan};
+
+use super::super::cleanup::bounded;
+use super::super::context::Context;
+use super::super::failure::{Failure, Stop};
+use super::super::lineage::Lineage;
+use super::super::mapping;
+use super::super::object::{Meta, tag_of};
+use super::super::runner::{Cleanup, Reconcile, Synced};
+use super::super::usage::{seats_status, usage_status};
+use super::erasure;
+use super::owned::{create, name_taken};
+
+impl Reconcile for Account {
+    async fn sync(context: &Context, account: &Arc<Self>) -> Result<Synced<AccountStatus>, Stop> {
+        let lineage = Lineage::of_account(context, account)?;
+        let known = lineage.connection.observed().row(&account.key());
+        let plan = plan_of(context, account, known.is_none())?;
+        refuse_a_going_backend(&lineage, known.is_none())?;
+        let desired = desired(&account.spec, &plan);
+        let row = apply(context, &lineage, known, &desired).await?;
+        ensure_default_organization(context, account).await?;
+        report(context, &lineage, &row, &plan).await
+    }
+
+    async fn clean_up(context: &Context, account: &Arc<Self>) -> Result<Cleanup, Stop> {
+        erasure::account(context, account).await
+    }
+
+    fn describe(status: &mut AccountStatus, failure: &Failure) {
+        if failure.reason == Reason::Released {
+            (status.external_id, status.store_id, status.usage, status.seats, status.seat_summary) = (None, None, None, None, None);
+        }
+    }
+
+    async fn release(context: &Context, account: &Arc<Self>) -> Result<Option<Failure>, Stop> {
+        erasure::release(context, account.as_ref(), Some(account.clone())).await.map(Some)
+    }
+}
+
+fn plan_of(context: &Context, account: &Account, new: bool) -> Result<Arc<Plan>, Stop> {
+    let name = &account.spec.plan_ref.name;
+    let plan = context.cache().get::<Plan>("", name);
+    match plan {
+        Some(plan) if !(new && plan.terminating()) => Ok(plan),
+        Some(_) => {
+            let message = format!("spec.planRef: Plan \"{name}\" is being deleted and takes no new accounts. Name another plan.");
+            Err(Failure::new(Reason::PlanNotFound, message).into())
+        }
+        None => {
+            let message = format!("spec.planRef: Plan \"{name}\" does not exist. Create it, or name another one. See: kubectl get cplan");
+            Err(Failure::new(Reason::PlanNotFound, message).into())
+        }
+    }
+}
+
+fn refuse_a_going_backend(lineage: &Lineage, new: bool) -> Result<(), Stop> {
+    if !(new && lineage.backend.terminating()) {
+        return Ok(());
+    }
+    let message = format!("spec.backendRef: AccountBackend \"{}\" is being deleted and takes no new accounts.", lineage.backend.name());
+    Err(Failure::new(Reason::BackendNotFound, message).into())
+}
+
+fn desired(spec: &AccountSpec, plan: &Plan) -> DesiredAccount {
+    let AccountSpec { backend_ref: _, plan_ref: _, owner, default_organization: _, deletion_protection: _ } = spec;
+    let limits = &plan.spec.limits;
+    DesiredAccount {
+        owner_email: owner.email.clone(),
+        owner_display_name: owner.display_name.clone(),
+        limits: Limits { seats: limits.seats, organizations: limits.organizations, widgets: limits.widgets },
+    }
+}
+
+async fn apply(context: &Context, lineage: &Lineage, known: Option<Arc<Row>>, desired: &DesiredAccount) -> Result<Arc<Row>, Stop> {
+    if let Some(row) = &known
+        && let Fields::Account(observed) = &row.fields
+        && !row.quarantined
+        && diff::account(desired, observed).is_empty()
+    {
+        return Ok(row.clone());
+    }
+    let account = &lineage.account;
+    let tag = tag_of(RowKind::Account, Meta::metadata(account.as_ref()));
+    let name = lineage.account_name();
+    let row = context.write(&lineage.connection, &name, async |backend, session| backend.put_account(session, &tag, desired).await).await?;
+    let row = lineage.connection.observed().wrote(row);
+    if known.is_none() {
+        mapping::account_made(context, account);
+    }
+    Ok(row)
+}
+
+async fn ensure_default_organization(context: &Context, account: &Account) -> Result<(), Stop> {
+    let name = default_organization(account.name());
+    let found = context.cache().get::<Organization>(account.namespace(), &name);
+    let found = match found {
+        Some(found) => found,
+        None if namespace_terminating(context, account.namespace()) => return Ok(()),
+        None => Arc::new(create(context, account, default_organization_of(account, &name)).await?),
+    };
+    if found.spec.account_ref.name == account.name() {
+        return Ok(());
+    }
+    Err(name_taken::<Organization>(&name, account.name(), "spec.accountRef").into())
+}
+
+fn default_organization_of(account: &Account, name: &str) -> Organization {
+    let given = account.spec.default_organization.clone().unwrap_or_default();
+    let DefaultOrganization { display_name, language, location, first_operator, first_operator_ref, starter_kit } = given;
+    let owner = &account.spec.owner;
+    let owner = FirstOperator { email: owner.email.clone(), display_name: owner.display_name.clone() };
+    let first_operator = first_operator.or_else(|| first_operator_ref.is_none().then_some(owner));
+    let spec = OrganizationSpec {
+        account_ref: NameRef::from(account.name()),
+        display_name,
+        language,
+        location,
+        first_operator,
+        first_operator_ref,
+        starter_kit,
+    };
+    let metadata = ObjectMeta { name: Some(name.to_owned()), namespace: Some(account.namespace().to_owned()), ..Default::default() };
+    Organization { metadata, spec, status: None }
+}
+
+/// Whether the namespace is known to be Terminating: nothing is made in it.
+pub fn namespace_terminating(context: &Context, namespace: &str) -> bool {
+    context.cache().namespaces.get(namespace).is_some_and(|facts| facts.terminating)
+}
+
+async fn report(context: &Context, lineage: &Lineage, row: &Row, plan: &Plan) -> Result<Synced<AccountStatus>, Stop> {
+    let account = &lineage.account;
+    let key = account.key();
+    let limits = lineage.connection.observed().limits(&key).unwrap_or_default();
+    let known = lineage.connection.observed().usage(&key).cloned();
+    let usage = match known {
+        Some(usage) if usage.limits == limits => usage,
+        _ => {
+            let usage = bounded(lineage.connection.backend.usage(&key)).await?;
+            lineage.connection.observed().uses(&key, usage.clone());
+            usage
+        }
+    };
+    let mut status = account.status.clone().unwrap_or_default();
+    status.external_id = Some(row.external_id.clone());
+    status.store_id = lineage.connection.session().map(|session| session.store_id.clone());
+    let (seats, summary) = seats_status(&usage.total, &usage.limits);
+    (status.usage, status.seats, status.seat_summary) = (Some(usage_status(&usage.total)), Some(seats), Some(summary));
+    context.metrics.quarantined(lineage.connection.observed().quarantined());
+    Ok(Synced { extra: vec![within_plan(&usage, plan)], ..Synced::new(status) })
+}
+
+fn within_plan(usage: &AccountUsage, plan: &Plan) -> Wanted {
+    let AccountUsage { limits, total, .. } = usage;
+    let held = Places { seats: total.seats_held, organizations: total.organizations, widgets: total.widgets };
+    let name = plan.name();
+    match over_plan(limits, &held) {
+        None => Wanted {
+            type_: WITHIN_PLAN,
+            status: true,
+            reason: "WithinLimits",
+            message: format!("The account uses no more than plan \"{name}\" allows."),
+        },
+        Some(place) => {
+            let what = match place {
+                Place::Seat => "seats",
+                Place::Organization => "organizations",
+                Place::Widget => "widgets",
+            };
+            let message = format!(
+                "{} {what} are in use, plan \"{name}\" allows {}. Nobody is dropped, but nothing new is admitted. \
+                 Raise spec.limits.{what} of the plan, or free some.",
+                held.of(place),
+                limits.of(place).unwrap_or_default()
+            );
+            Wanted { type_: WITHIN_PLAN, status: false, reason: "PlanExceeded", message }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `AccountBackend`: makes contact with a store and verifies that it is the one we know (rule 13).
+
+use std::sync::Arc;
+
+use crate::api::condition::Reason;
+use crate::api::names::ACCEPT_STORE;
+use crate::api::{AccountBackend, AccountBackendStatus};
+use crate::backend::{Capabilities, Identity, IdentityScope};
+use crate::domain::identity::{Contact, Found, Recorded, contact};
+
+use super::super::cleanup::bounded;
+use super::super::connection::Connection;
+use super::super::context::{BackendState, Context};
+use super::super::failure::{Failure, Stop};
+use super::super::object::{Meta, name_of};
+use super::super::runner::{Cleanup, Reconcile, Synced};
+use super::super::sweep;
+use super::owned::in_use;
+
+impl Reconcile for AccountBackend {
+    async fn sync(context: &Context, backend: &Arc<Self>) -> Result<Synced<AccountBackendStatus>, Stop> {
+        let result = verify(context, backend).await;
+        let state = match &result {
+            Ok(_) => BackendState::Verified(context.embedded.clone()),
+            Err(Stop::Failure(failure)) => BackendState::Refused(failure.clone()),
+            Err(_) => return result,
+        };
+        context.set_backend_state(backend.name(), Some(state));
+        result
+    }
+
+    async fn clean_up(context: &Context, backend: &Arc<Self>) -> Result<Cleanup, Stop> {
+        let cleanup = in_use(context, &name_of(backend.as_ref()), "spec.backendRef");
+        match &cleanup {
+            Cleanup::LetGo => context.set_backend_state(backend.name(), None),
+            // Its accounts still need it, after a restart too.
+            Cleanup::Hold(_) => {
+                if context.backend_state(backend.name()).is_none() {
+                    Self::sync(context, backend).await?;
+                }
+            }
+        }
+        Ok(cleanup)
+    }
+}
+
+async fn verify(context: &Context, backend: &AccountBackend) -> Result<Synced<AccountBackendStatus>, Stop> {
+    if backend.spec.embedded.is_none() {
+        let message = "spec: this version knows one provider only. Set spec.embedded: {}.";
+        return Err(Failure::new(Reason::Unsupported, message).into());
+    }
+    let connection = &context.embedded;
+    let found = bounded(connection.first_contact()).await?;
+    let recorded = recorded(backend, connection);
+    let contact = contact(recorded, Found { store_id: &found.store_id, epoch: found.epoch });
+    if let Some(failure) = replaced(contact, backend, found) {
+        return Err(failure.into());
+    }
+    if connection.open().await? {
+        sweep::settle(context, connection).await;
+    }
+    let mut status = backend.status.clone().unwrap_or_default();
+    status.store_id = Some(found.store_id.clone());
+    if matches!(contact, Contact::First | Contact::Accepted) || connection.has_written() {
+        status.epoch = connection.session().map(|session| session.epoch);
+    }
+    status.version = Some(found.version.clone());
+    status.capabilities = capabilities(&connection.backend.capabilities());
+    Ok(Synced { message: "The store is the one known, and open.".to_owned(), ..Synced::new(status) })
+}
+
+/// What the status remembers. Once this process has written its own epoch there, that is no longer evidence of another writer.
+fn recorded<'a>(backend: &'a AccountBackend, connection: &Connection) -> Recorded<'a> {
+    let status = backend.status.as_ref();
+    let ours = connection.session().map(|session| session.epoch);
+    Recorded {
+        store_id: status.and_then(|status| status.store_id.as_deref()),
+        epoch: status.and_then(|status| status.epoch).filter(|epoch| Some(*epoch) != ours),
+        accepts: backend.annotation(ACCEPT_STORE),
+    }
+}
+
+fn replaced(contact: Contact, backend: &AccountBackend, found: &Identity) -> Option<Failure> {
+    let what = match contact {
+        Contact::First | Contact::Known | Contact::Accepted => return None,
+        Contact::OtherStore => "another store answers than the one in status.storeId",
+        Contact::OlderCopy => "the store is older than what was written to it (status.epoch): a backup was put in its place",
+    };
+    let name = backend.name();
+    let message = format!(
+        "The store was replaced: {what}. Nothing is made, nothing is erased, no object is let go. Bring the right database back; or, to go on \
+         with this one, where every object is then made anew if it is missing: \
+         kubectl annotate ab {name} deskplane.dev/accept-store={} --overwrite",
+        found.store_id
+    );
+    Some(Failure::new(Reason::BackendReplaced, message))
+}
+
+fn capabilities(capabilities: &Capabilities) -> Vec<String> {
+    let Capabilities { keyed, fenced, read_lag, hard_delete, identity_scope, roles, seats_enforced } = capabilities;
+    let scope = match identity_scope {
+        IdentityScope::Organization => "identityScope=organization",
+        IdentityScope::Account => "identityScope=account",
+        IdentityScope::Global => "identityScope=global",
+    };
+    [
+        (*keyed, "keyed"),
+        (*fenced, "fenced"),
+        (*read_lag, "readLag"),
+        (*hard_delete, "hardDelete"),
+        (true, scope),
+        (*roles, "roles"),
+        (*seats_enforced, "seatsEnforced"),
+    ]
+    .into_iter()
+    .filter(|(has, _)| *has)
+    .map(|(_, name)| name.to_owned())
+    .collect()
+}

@@ -1,0 +1,207 @@
+//! Erasing and releasing accounts and organizations (rules 12 and 15).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use kube::api::{DeleteParams, Preconditions};
+
+use crate::api::condition::Reason;
+use crate::api::{Account, Department, Operator, Organization, Widget};
+use crate::domain::holding::{self, Hold, Verdict};
+use crate::domain::rows::{Key, RowKind};
+
+use super::super::cache::Cached;
+use super::super::cleanup::{self, Found, Parents, Subject, account_facts, look_up};
+use super::super::connection::Connection;
+use super::super::context::Context;
+use super::super::failure::{Detail, Failure, Stop};
+use super::super::lineage::served_connection;
+use super::super::mapping;
+use super::super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
+use super::super::report::{news, publish};
+use super::super::runner::Cleanup;
+
+/// How long one pass erases before it reports its progress and lets others have their turn.
+const TURN: Duration = Duration::from_secs(1);
+
+/// Deletions of dependents under way at a time.
+const DELETIONS: usize = 8;
+
+/// Clears up after a Terminating organization.
+pub async fn organization(context: &Context, organization: &Arc<Organization>) -> Result<Cleanup, Stop> {
+    let account = context.cache().get::<Account>(organization.namespace(), &organization.spec.account_ref.name);
+    let subject = subject(RowKind::Organization, organization.as_ref(), account);
+    let Found::Row(connection, _) = look_up(context, &subject).await? else {
+        mapping::let_go(context, organization.as_ref());
+        return Ok(Cleanup::LetGo);
+    };
+    let name = name_of(organization.as_ref());
+    let Some(live) = cleanup::live::<Organization>(context, &name).await?.filter(|live| live.key() == organization.key()) else {
+        return Err(Stop::Outdated);
+    };
+    let parents = Parents::above(context, &subject, Some(live)).await?;
+    let Some(facts) = parents.organization_facts() else { return Err(Stop::Outdated) };
+    match holding::organization(&facts, parents.account_facts().as_ref()) {
+        Verdict::Erase => {}
+        Verdict::WithOrganization => return Err(Stop::Outdated),
+        Verdict::Hold(hold) => return Ok(Cleanup::Hold(unconfirmed(&name, &hold, &organization.spec.account_ref.name))),
+    }
+    delete_all::<Operator>(context, &name).await?;
+    delete_all::<Department>(context, &name).await?;
+    delete_all::<Widget>(context, &name).await?;
+    let account = ObjectName::new(Kind::Account, organization.namespace(), &organization.spec.account_ref.name);
+    if let Some(failure) = erase(context, &connection, &account, &organization.key()).await? {
+        return Ok(Cleanup::Hold(failure));
+    }
+    publish(context, organization.as_ref(), news("Erased", "The organization and all its data are gone from the backend.".to_owned()))
+        .await;
+    mapping::let_go(context, organization.as_ref());
+    Ok(Cleanup::LetGo)
+}
+
+/// Clears up after a Terminating account: its organizations first, then its own row.
+pub async fn account(context: &Context, account: &Arc<Account>) -> Result<Cleanup, Stop> {
+    let subject = subject(RowKind::Account, account.as_ref(), Some(account.clone()));
+    let Found::Row(connection, _) = look_up(context, &subject).await? else { return Ok(Cleanup::LetGo) };
+    let name = name_of(account.as_ref());
+    let Some(live) = cleanup::live::<Account>(context, &name).await?.filter(|live| live.key() == account.key()) else {
+        return Err(Stop::Outdated);
+    };
+    if let Verdict::Hold(hold) = holding::account(&account_facts(&live)) {
+        return Ok(Cleanup::Hold(unconfirmed(&name, &hold, account.name())));
+    }
+    delete_all::<Organization>(context, &name).await?;
+    let failure = match erase(context, &connection, &name, &account.key()).await {
+        Ok(failure) => failure,
+        // Organizations whose objects are still going: each wakes the account when it is done.
+        Err(Stop::Failure(failure)) if failure.reason == Reason::InUse => {
+            let message = "Its organizations are being erased first. See: kubectl get org";
+            Some(Failure::new(Reason::Erasing, message).after(Duration::from_secs(5)))
+        }
+        Err(stop) => return Err(stop),
+    };
+    if let Some(failure) = failure {
+        return Ok(Cleanup::Hold(failure));
+    }
+    publish(context, account.as_ref(), news("Erased", "The account and all its data are gone from the backend.".to_owned())).await;
+    Ok(Cleanup::LetGo)
+}
+
+/// Erases in bounded batches for one turn. `None`: nothing is left.
+async fn erase(context: &Context, connection: &Connection, account: &ObjectName, key: &Key) -> Result<Option<Failure>, Stop> {
+    let began = Instant::now();
+    loop {
+        let progress = context.write(connection, account, async |backend, session| backend.erase(session, key).await).await?;
+        if progress.remaining == 0 {
+            connection.observed().forget(key);
+            return Ok(None);
+        }
+        if began.elapsed() >= TURN {
+            let message = format!("{} rows are left to erase.", progress.remaining);
+            let failure = Failure::new(Reason::Erasing, message).with_detail(Detail::Remaining(progress.remaining));
+            return Ok(Some(failure.after(Duration::from_millis(10))));
+        }
+    }
+}
+
+/// Deletes the dependents of one kind that are not Terminating yet.
+async fn delete_all<K: Cached>(context: &Context, parent: &ObjectName) -> Result<(), Stop> {
+    let objects = context.cache().dependent_objects::<K>(parent);
+    let live = objects.into_iter().filter(|object| !object.terminating());
+    let mut deletions = stream::iter(live).map(|object| async move { delete(context, object.as_ref()).await }).buffer_unordered(DELETIONS);
+    while let Some(result) = deletions.next().await {
+        result?;
+    }
+    Ok(())
+}
+
+async fn delete<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
+    let preconditions = Preconditions { uid: Some(object.key().0), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    let result = context.api::<K>(object.namespace()).delete(object.name(), &parameters).await;
+    context.metrics.api_write("delete");
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// What an unconfirmed deletion says.
+fn unconfirmed(name: &ObjectName, hold: &Hold, account: &str) -> Failure {
+    let ObjectName { namespace, name: own, kind } = name;
+    let short = if *kind == Kind::Account { "acct" } else { "org" };
+    let confirm = |short: &str, name: &str| format!("kubectl annotate {short} {name} -n {namespace} deskplane.dev/confirm-deletion={name}");
+    let message = match hold {
+        Hold::ConfirmAccount => format!(
+            "Held, nothing is erased: the default organization goes only with its Account. Delete the Account and confirm that: {}",
+            confirm("acct", account)
+        ),
+        _ => format!(
+            "Held, nothing is erased: the deletion is not confirmed. To erase all data: {}. To keep the data and let the object go: \
+             kubectl annotate {short} {own} -n {namespace} deskplane.dev/release={own}",
+            confirm(short, own)
+        ),
+    };
+    Failure::new(Reason::ConfirmationRequired, message)
+}
+
+/// Lets go of an account or organization and all in it. Returns what the object then says.
+pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<Arc<Account>>) -> Result<Failure, Stop> {
+    let conditions = object.status().map(Status::conditions).unwrap_or_default();
+    if let Some(said) = crate::api::condition::find(conditions, crate::api::condition::READY)
+        && said.reason == Reason::Released.as_str()
+    {
+        return Ok(Failure::new(Reason::Released, said.message.clone()));
+    }
+    let name = name_of(object);
+    let message = match account.as_ref().map(|account| served_connection(context, account)) {
+        Some(Err(Stop::NotOurs)) => return Err(Stop::NotOurs),
+        Some(Err(Stop::Deferred(parent))) => return Err(Stop::Deferred(parent)),
+        Some(Ok(connection)) => {
+            let marked = account.as_ref().map_or_else(|| name.clone(), |account| name_of(account.as_ref()));
+            let key = object.key();
+            let released = context.write(&connection, &marked, async |backend, session| backend.release(session, &key).await).await?;
+            forget_all(context, &connection, &name, &key);
+            format!(
+                "Let go: {} rows stay in the backend and are no longer managed. The object can be deleted; nothing is erased.",
+                released.rows
+            )
+        }
+        _ => "Let go without telling the backend, which cannot be reached or is not the one known: \
+              its rows stay there as they are. The object can be deleted; nothing is erased."
+            .to_owned(),
+    };
+    publish(context, object, news("Released", message.clone())).await;
+    Ok(Failure::new(Reason::Released, message))
+}
+
+/// Forgets the rows of an object and all below it, and looks at those objects again.
+fn forget_all(context: &Context, connection: &Connection, name: &ObjectName, key: &Key) {
+    let descendants = context.cache().descendants(name);
+    connection.observed().forget(key);
+    for one in &descendants {
+        let key = context.cache().key_of(one);
+        if let Some(key) = key {
+            connection.observed().forget(&key);
+        }
+    }
+    context.queue.push_all(descendants);
+}
+
+fn subject<K: Managed>(kind: RowKind, object: &K, account: Option<Arc<Account>>) -> Subject<'_> {
+    Subject { kind, meta: Meta::metadata(object), evidence: object.status().map(Status::evidence).unwrap_or_default(), account }
+}
+
+/// Clears up after a Terminating operator, department or widget.
+pub async fn member<K: Managed>(context: &Context, kind: RowKind, object: &K, organization: &str) -> Result<Cleanup, Stop> {
+    let organization = context.cache().get::<Organization>(object.namespace(), organization);
+    let account =
+        organization.and_then(|organization| context.cache().get::<Account>(object.namespace(), &organization.spec.account_ref.name));
+    let cleanup = cleanup::member(context, &subject(kind, object, account)).await?;
+    if matches!(cleanup, Cleanup::LetGo) {
+        mapping::let_go(context, object);
+    }
+    Ok(cleanup)
+}

@@ -1,0 +1,13 @@
+//! What each kind does in a pass, one short file a kind: observe, validate, decide, apply, report.
+
+mod account;
+mod account_backend;
+mod credentials;
+mod department;
+mod erasure;
+mod member;
+mod operator;
+mod organization;
+mod owned;
+mod plan;
+mod widget;

@@ -1,0 +1,213 @@
+//! `Operator`: a row that holds a seat unless suspended (rules 1, 2, 7, 8), and credentials in a Secret (rule 10).
+
+use std::sync::Arc;
+
+use crate::api::condition::Reason;
+use crate::api::names::credentials_secret;
+use crate::api::operator::{Credentials, CredentialsMode, Seat};
+use crate::api::{Operator, OperatorSpec, OperatorStatus, Organization};
+use crate::backend::OperatorPut;
+use crate::domain::diff;
+use crate::domain::rows::{Answer, CredentialState, DesiredOperator, Fields, OperatorFields, Row, RowKind};
+use crate::domain::seats::Place;
+use crate::domain::waiting::Waiter;
+
+use super::super::cleanup::bounded;
+use super::super::context::Context;
+use super::super::failure::{Detail, Failure, Stop, limit_reason};
+use super::super::lineage::Lineage;
+use super::super::mapping;
+use super::super::object::{Meta, Status, name_of, tag_of};
+use super::super::runner::{Cleanup, Reconcile, Synced};
+use super::credentials::{self, Prepared};
+use super::erasure;
+use super::member::{Member, pause_ticket, remember_refusal, waits};
+use super::organization::first_operator_of;
+
+impl Reconcile for Operator {
+    async fn sync(context: &Context, operator: &Arc<Self>) -> Result<Synced<OperatorStatus>, Stop> {
+        let member = Member::of(context, operator.namespace(), &operator.spec.organization_ref.name)?;
+        resume(context, &member.lineage, operator).await?;
+        let (row, announced) = apply(context, &member, operator).await?;
+        let row = credentials::ensure(context, &member, operator, row, announced).await?;
+        Ok(Synced::new(status(operator, &member, &row)))
+    }
+
+    async fn clean_up(context: &Context, operator: &Arc<Self>) -> Result<Cleanup, Stop> {
+        let cleanup = erasure::member(context, RowKind::Operator, operator.as_ref(), &operator.spec.organization_ref.name).await?;
+        if matches!(cleanup, Cleanup::LetGo) {
+            mapping::operator_seated(context, operator);
+            if let Ok(member) = Member::of(context, operator.namespace(), &operator.spec.organization_ref.name) {
+                member.refresh_reach(context).await?;
+            }
+        }
+        Ok(cleanup)
+    }
+
+    fn describe(status: &mut OperatorStatus, failure: &Failure) {
+        let waiting = matches!(failure.reason, Reason::SeatLimitExceeded | Reason::OrganizationLimitExceeded);
+        status.queue_position = None;
+        if waiting {
+            status.seat = Some(Seat::Waiting);
+            if let Detail::Position(position) = failure.detail {
+                status.queue_position = position;
+            }
+        } else if status.seat == Some(Seat::Waiting) {
+            status.seat = None;
+        }
+        if failure.reason == Reason::Released {
+            (status.seat, status.external_id, status.store_id) = (None, None, None);
+        }
+    }
+
+    async fn on_pause(context: &Context, operator: &Arc<Self>) -> Result<(), Stop> {
+        match Lineage::of_member(context, operator.namespace(), &operator.spec.organization_ref.name) {
+            Ok((lineage, _)) => pause_ticket(context, &lineage, &operator.key(), true).await,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// A ticket that was paused with its object takes part again.
+async fn resume(context: &Context, lineage: &Lineage, operator: &Operator) -> Result<(), Stop> {
+    let conditions = operator.status.as_ref().map(Status::conditions).unwrap_or_default();
+    if crate::api::condition::find(conditions, crate::api::condition::PAUSED).is_some() {
+        pause_ticket(context, lineage, &operator.key(), false).await?;
+    }
+    Ok(())
+}
+
+/// The row an operator's spec asks for.
+pub fn desired(spec: &OperatorSpec) -> DesiredOperator {
+    let OperatorSpec { organization_ref: _, email, display_name, nickname, role, suspended, position, credentials: _ } = spec;
+    DesiredOperator {
+        email: email.clone(),
+        display_name: display_name.clone(),
+        nickname: nickname.clone(),
+        role: *role,
+        suspended: *suspended,
+        position: *position,
+    }
+}
+
+/// Writes what differs. Returns the password too whose intent went with the row.
+async fn apply(context: &Context, member: &Member, operator: &Arc<Operator>) -> Result<(Arc<Row>, Option<Prepared>), Stop> {
+    let key = operator.key();
+    let desired = desired(&operator.spec);
+    let known = member.lineage.connection.observed().row(&key);
+    let gives_up = desired.suspended && member.lineage.connection.observed().ticket(&key).is_some();
+    if let Some(row) = &known
+        && let Some(fields) = fields_in(row, member)
+        && !gives_up
+        && !fields.leaving
+        && diff::operator(&desired, &fields.values).is_empty()
+    {
+        return Ok((row.clone(), None));
+    }
+    if known.is_none() {
+        admitted(context, member, operator)?;
+    }
+    if !desired.suspended
+        && let Some(failure) = waits(&member.lineage, Waiter::Operator, &key)
+    {
+        return Err(failure.into());
+    }
+    let announced = if known.is_none() && wants_credentials(&operator.spec) { Some(Prepared::new(operator)?) } else { None };
+    let row = put(context, member, operator, &desired, announced.as_ref()).await?;
+    after_put(context, member, operator, known.as_deref(), &row).await?;
+    Ok((row, announced))
+}
+
+async fn put(
+    context: &Context,
+    member: &Member,
+    operator: &Operator,
+    desired: &DesiredOperator,
+    announced: Option<&Prepared>,
+) -> Result<Arc<Row>, Stop> {
+    let tag = tag_of(RowKind::Operator, Meta::metadata(operator));
+    let connection = &member.lineage.connection;
+    let put = OperatorPut { tag: &tag, desired, intent: announced.map(Prepared::intent) };
+    let result = context
+        .write(connection, &member.lineage.account_name(), async |backend, session| backend.put_operator(session, &member.key, put).await)
+        .await;
+    if matches!(&result, Err(Stop::Failure(failure)) if failure.reason == Reason::LastOperator) {
+        // The store has noted the wish: it must be seen here too, so that its withdrawal is.
+        if let Answer::Present(row) = bounded(connection.backend.lookup(&operator.key())).await? {
+            connection.observed().wrote(*row);
+        }
+    }
+    let row = remember_refusal(&member.lineage, Waiter::Operator, &operator.key(), result)?;
+    Ok(connection.observed().wrote(row))
+}
+
+/// The row's fields, unless the row stands in another organization or is quarantined.
+fn fields_in<'a>(row: &'a Row, member: &Member) -> Option<&'a OperatorFields> {
+    match &row.fields {
+        Fields::Operator(fields) if !row.quarantined && fields.organization.as_ref() == Some(&member.key) => Some(fields),
+        _ => None,
+    }
+}
+
+/// Whether an operator without a row may ask for one. The first operator shares the fate of its organization.
+fn admitted(context: &Context, member: &Member, operator: &Operator) -> Result<(), Stop> {
+    let Err(stop) = member.admits(context) else { return Ok(()) };
+    let Stop::Failure(failure) = &stop else { return Err(stop) };
+    let is_first = failure.reason == Reason::WaitingForParent
+        && first_operator_of(context, &member.organization).is_some_and(|first| first.key() == operator.key());
+    Err(if is_first { first_waits(&member.lineage, &member.organization).map_or(stop, Stop::Failure) } else { stop })
+}
+
+fn first_waits(lineage: &Lineage, organization: &Organization) -> Option<Failure> {
+    let observed = lineage.connection.observed();
+    let ticket = observed.ticket(&organization.key())?;
+    let place = if ticket.missing == Place::Organization { "place for its organization" } else { "seat" };
+    let message = format!(
+        "No free {place}: organization \"{}\" and this operator, its first, are made together. See: kubectl describe org {}",
+        organization.name(),
+        organization.name()
+    );
+    Some(Failure::new(limit_reason(Place::Seat), message).with_detail(Detail::Position(ticket.position)))
+}
+
+/// Wakes what the write touched: departments when an operator came or changed its seat, others when an e-mail became free.
+async fn after_put(context: &Context, member: &Member, operator: &Operator, before: Option<&Row>, after: &Row) -> Result<(), Stop> {
+    let before = before.and_then(|row| fields_in(row, member)).map(|fields| &fields.values);
+    let Some(after) = fields_in(after, member).map(|fields| &fields.values) else { return Ok(()) };
+    if before.is_none_or(|before| before.suspended != after.suspended) {
+        mapping::operator_seated(context, operator);
+    }
+    if let Some(before) = before {
+        if before.suspended != after.suspended {
+            member.refresh_reach(context).await?;
+        }
+        if before.email != after.email {
+            mapping::email_freed(context, &name_of(member.organization.as_ref()));
+        }
+    }
+    Ok(())
+}
+
+fn status(operator: &Operator, member: &Member, row: &Row) -> OperatorStatus {
+    let mut status = operator.status.clone().unwrap_or_default();
+    status.external_id = Some(row.external_id.clone());
+    status.store_id = member.store_id();
+    status.queue_position = None;
+    if let Fields::Operator(fields) = &row.fields {
+        status.seat = Some(if fields.values.suspended { Seat::NotNeeded } else { Seat::Held });
+        let active = fields.credentials == CredentialState::Active;
+        status.credentials_secret_name = active.then(|| secret_name(operator));
+    }
+    status
+}
+
+/// Name of the Secret of an operator's credentials.
+pub fn secret_name(operator: &Operator) -> String {
+    operator.spec.credentials.secret_name.clone().unwrap_or_else(|| credentials_secret(operator.name()))
+}
+
+/// Whether the spec asks for generated credentials.
+pub fn wants_credentials(spec: &OperatorSpec) -> bool {
+    let Credentials { mode, secret_name: _ } = &spec.credentials;
+    *mode == CredentialsMode::Generate
+}

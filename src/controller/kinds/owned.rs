@@ -1,0 +1,73 @@
+//! What several kinds share: objects the controller makes itself, and objects that stay while they are in use.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+use kube::api::PostParams;
+
+use crate::api::condition::Reason;
+use crate::api::names::FIELD_MANAGER;
+
+use super::super::cache::Cached;
+use super::super::context::Context;
+use super::super::failure::{Failure, Stop};
+use super::super::object::{Kind, Managed, Meta, ObjectName};
+use super::super::runner::Cleanup;
+
+/// The clean-up of an object that stays while an Account names it.
+pub fn in_use(context: &Context, name: &ObjectName, field: &str) -> Cleanup {
+    let cache = context.cache();
+    let mut users = cache.dependents(name, Kind::Account);
+    let first: Vec<_> = users.by_ref().take(3).map(|one| format!("{}/{}", one.namespace, one.name)).collect();
+    if first.is_empty() {
+        return Cleanup::LetGo;
+    }
+    let more = match users.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = format!(
+        "Being deleted, but still named in {field} of the Accounts {}{more}. Give them another one, or delete them; then this goes by itself.",
+        first.join(", ")
+    );
+    Cleanup::Hold(Failure::new(Reason::InUse, message))
+}
+
+/// Creates an object of our own making, with our finalizer and the given owner. One that exists already is returned as it is.
+pub async fn create<K: Cached>(context: &Context, owner: &impl Resource<DynamicType = ()>, mut object: K) -> Result<K, Stop> {
+    let meta = object.meta_mut();
+    meta.finalizers = Some(vec![K::FINALIZER.to_owned()]);
+    meta.owner_references = owner_reference(owner).map(|owner| vec![owner]);
+    let api = context.api::<K>(object.namespace());
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() };
+    let created = api.create(&parameters, &object).await;
+    context.metrics.api_write("create");
+    match created {
+        Ok(created) => {
+            context.returned(created.clone());
+            Ok(created)
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(object.name()).await? {
+            Some(existing) => Ok(existing),
+            None => Err(Stop::Outdated),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn owner_reference(owner: &impl Resource<DynamicType = ()>) -> Option<OwnerReference> {
+    // Not a controller reference, and nothing is blocked: the garbage collector's deletions wait for a confirmation like all others.
+    owner.owner_ref(&())
+}
+
+/// The failure of an object of our own making whose name belongs to somebody else.
+pub fn name_taken<K: Managed>(name: &str, parent: &str, field: &str) -> Failure {
+    let kind = K::KIND.as_str();
+    Failure::new(
+        Reason::NameTaken,
+        format!(
+            "The {kind} \"{name}\" that belongs to this object exists already, but its {field} is not \"{parent}\". \
+             Delete that {kind}, or choose another name for this object."
+        ),
+    )
+    .with_backoff()
+}

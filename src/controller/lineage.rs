@@ -1,0 +1,171 @@
+//! Where an object stands: its organization, account, backend. Resolved from the cache before anything is read or written.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::Selector;
+
+use crate::api::condition::Reason;
+use crate::api::{Account, AccountBackend, Organization};
+
+use super::connection::Connection;
+use super::context::{BackendState, Context};
+use super::failure::{Failure, Stop};
+use super::object::{Kind, Meta, ObjectName, name_of};
+
+/// An account, its backend, and the open connection to it.
+pub struct Lineage {
+    /// The backend object.
+    pub backend: Arc<AccountBackend>,
+    /// The account object.
+    pub account: Arc<Account>,
+    /// The open connection.
+    pub connection: Arc<Connection>,
+}
+
+impl Lineage {
+    /// Of an account.
+    pub fn of_account(context: &Context, account: &Arc<Account>) -> Result<Self, Stop> {
+        let backend = served_backend(context, account)?;
+        let connection = usable(context, &backend)?;
+        let namespace = context.cache().namespaces.get(account.namespace()).cloned().unwrap_or_default();
+        if !allows(backend.spec.allowed_namespaces.as_ref(), &namespace.labels) {
+            let message = format!(
+                "AccountBackend \"{}\" does not serve namespace \"{}\": its spec.allowedNamespaces does not match the namespace's labels. \
+                 Ask a cluster admin to label the namespace, or to widen the selector.",
+                backend.name(),
+                account.namespace()
+            );
+            return Err(Failure::new(Reason::NamespaceNotAllowed, message).into());
+        }
+        Ok(Self { backend, account: account.clone(), connection })
+    }
+
+    /// Of an organization.
+    pub fn of_organization(context: &Context, organization: &Organization) -> Result<Self, Stop> {
+        let account = context.cache().get::<Account>(organization.namespace(), &organization.spec.account_ref.name);
+        let account = account.ok_or_else(|| missing_parent("spec.accountRef", "Account", &organization.spec.account_ref.name))?;
+        Self::of_account(context, &account)
+    }
+
+    /// Of an operator, department or widget that names this organization.
+    pub fn of_member(context: &Context, namespace: &str, organization: &str) -> Result<(Self, Arc<Organization>), Stop> {
+        let found = context.cache().get::<Organization>(namespace, organization);
+        let found = found.ok_or_else(|| missing_parent("spec.organizationRef", "Organization", organization))?;
+        Ok((Self::of_organization(context, &found)?, found))
+    }
+
+    /// The account's object name.
+    pub fn account_name(&self) -> ObjectName {
+        name_of(self.account.as_ref())
+    }
+}
+
+/// What a child without a row of its parent reports; nothing while the parent is being worked on.
+pub fn waiting_for_parent(context: &Context, parent: &ObjectName, terminating: bool) -> Stop {
+    if context.queue.active(parent) {
+        return Stop::Deferred(parent.clone());
+    }
+    let kind = parent.kind.as_str();
+    let message = if terminating {
+        format!("{kind} \"{}\" is being deleted: nothing new is made in it.", parent.name)
+    } else {
+        format!(
+            "{kind} \"{}\" is not in the backend yet. See why with: kubectl describe {} {}",
+            parent.name,
+            short(parent.kind),
+            parent.name
+        )
+    };
+    Failure::new(Reason::WaitingForParent, message).into()
+}
+
+/// The object, or one above it, that is paused.
+pub fn paused_by(context: &Context, own: &ObjectName, own_paused: bool, parents: &[ObjectName]) -> Option<ObjectName> {
+    if own_paused {
+        return Some(own.clone());
+    }
+    let cache = context.cache();
+    let mut open = parents.to_vec();
+    while let Some(name) = open.pop() {
+        let (paused, parents) = match name.kind {
+            Kind::Organization => cache
+                .get::<Organization>(&name.namespace, &name.name)
+                .map(|one| (one.paused(), super::object::Managed::parents(one.as_ref()))),
+            Kind::Account => {
+                cache.get::<Account>(&name.namespace, &name.name).map(|one| (one.paused(), super::object::Managed::parents(one.as_ref())))
+            }
+            Kind::AccountBackend => cache.get::<AccountBackend>("", &name.name).map(|one| (one.paused(), Vec::new())),
+            _ => None,
+        }
+        .unwrap_or_default();
+        if paused {
+            return Some(name);
+        }
+        open.extend(parents);
+    }
+    None
+}
+
+/// The connection of a backend, whatever namespace asks: for cleanup.
+pub fn served_connection(context: &Context, account: &Account) -> Result<Arc<Connection>, Stop> {
+    let backend = served_backend(context, account)?;
+    usable(context, &backend)
+}
+
+fn served_backend(context: &Context, account: &Account) -> Result<Arc<AccountBackend>, Stop> {
+    let name = &account.spec.backend_ref.name;
+    let backend = context.cache().get::<AccountBackend>("", name).ok_or_else(|| {
+        let message = format!(
+            "spec.backendRef: AccountBackend \"{name}\" does not exist, or cannot be read. Create it, or delete this Account \
+             and create it again with the right name (spec.backendRef is immutable). See: kubectl get accountbackends"
+        );
+        Failure::new(Reason::BackendNotFound, message)
+    })?;
+    if backend.spec.controller_name == context.scope.controller_name { Ok(backend) } else { Err(Stop::NotOurs) }
+}
+
+fn usable(context: &Context, backend: &AccountBackend) -> Result<Arc<Connection>, Stop> {
+    match context.backend_state(backend.name()) {
+        Some(BackendState::Verified(connection)) => Ok(connection),
+        Some(BackendState::Refused(failure)) => Err(failure.into()),
+        None => {
+            let name = name_of(backend);
+            if context.queue.active(&name) {
+                return Err(Stop::Deferred(name));
+            }
+            let message = format!("AccountBackend \"{}\" has not been reached yet.", backend.name());
+            Err(Failure::new(Reason::BackendUnreachable, message).with_backoff().into())
+        }
+    }
+}
+
+fn missing_parent(field: &str, kind: &str, name: &str) -> Stop {
+    let message = format!(
+        "{field}: {kind} \"{name}\" does not exist in this namespace. Create it; or, if the name is wrong, delete this object \
+         and create it again ({field} is immutable)."
+    );
+    Failure::new(Reason::WaitingForParent, message).into()
+}
+
+/// Whether a label selector over namespaces matches; absent: all do. A selector that cannot be read matches nothing.
+fn allows(selector: Option<&LabelSelector>, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    selector.is_none_or(|selector| matches(selector, labels))
+}
+
+/// Whether a label selector matches; one that cannot be read matches nothing.
+pub fn matches(selector: &LabelSelector, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| kube::core::SelectorExt::matches(&selector, labels))
+}
+
+fn short(kind: Kind) -> &'static str {
+    match kind {
+        Kind::AccountBackend => "ab",
+        Kind::Plan => "cplan",
+        Kind::Account => "acct",
+        Kind::Organization => "org",
+        Kind::Operator => "oper",
+        Kind::Department => "dept",
+        Kind::Widget => "wdgt",
+    }
+}

@@ -1,0 +1,187 @@
+//! Which other objects a change of one object wakes. Each look-up is bounded by the parent's own dependents.
+
+use std::time::Duration;
+
+use kube::api::ObjectMeta;
+
+use crate::api::condition::{READY, Reason, find};
+use crate::api::{Account, Department, Operator, Organization};
+use crate::domain::rows::Key;
+
+use super::cache::{Cached, Entry, Replaced};
+use super::context::Context;
+use super::lineage::matches;
+use super::object::{Kind, Managed, ObjectName, Status};
+
+/// How long a department waits for further changes of its members.
+const MEMBERS_DELAY: Duration = Duration::from_secs(1);
+
+/// Takes over an object as the API server has it, from a watch or from the answer to a write of ours.
+pub fn absorb<K: Cached>(context: &Context, entry: &Entry<K>) {
+    let name = entry.object_name();
+    let Some(Replaced(old)) = context.cache().apply(entry.clone()) else { return };
+    if let Some(old) = &old
+        && old.key() != entry.key()
+    {
+        // Deleted and created again while nobody watched.
+        context.vanished(name.clone(), old.key());
+    }
+    if old.as_ref().is_none_or(|old| relevant(old.metadata()) != relevant(entry.metadata())) {
+        context.queue.push(name.clone());
+        changed(context, &name, old.as_ref(), Some(entry));
+    }
+}
+
+/// An object is gone.
+pub fn gone<K: Cached>(context: &Context, name: &ObjectName, key: &Key) {
+    let Some(old) = context.cache().remove::<K>(name, key) else { return };
+    context.vanished(name.clone(), key.clone());
+    changed(context, name, Some(&old), None);
+}
+
+/// What of the metadata a pass reads. Our own status writes change nothing of it.
+fn relevant(meta: &ObjectMeta) -> impl PartialEq + '_ {
+    (
+        meta.uid.as_deref(),
+        meta.generation,
+        meta.deletion_timestamp.is_some(),
+        meta.finalizers.as_deref().unwrap_or_default(),
+        meta.annotations.as_ref(),
+        meta.labels.as_ref(),
+    )
+}
+
+/// An object was made, changed in what matters, or went.
+fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K>>, new: Option<&Entry<K>>) {
+    match K::KIND {
+        Kind::AccountBackend | Kind::Plan => context.wake_dependents(name, Kind::Account),
+        Kind::Account => {
+            wake_down(context, name, old, new, Kind::Organization);
+            for parent in parents(old).into_iter().chain(parents(new)) {
+                match parent.kind {
+                    Kind::Plan => context.marks.mark(parent),
+                    _ if new.is_none() => context.queue.push(parent),
+                    _ => {}
+                }
+            }
+        }
+        Kind::Organization => {
+            wake_down(context, name, old, new, Kind::Operator);
+            if old.is_none() || new.is_none() {
+                context.queue.push_all(parents(old.or(new)));
+            }
+        }
+        Kind::Operator => operator(context, name, &parents(new.or(old)), old.is_none() || new.is_none()),
+        Kind::Department | Kind::Widget => {}
+    }
+}
+
+/// Wakes what stands on an object: the dependents of one kind, or all of them when they must hold, pause or go on.
+fn wake_down<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K>>, new: Option<&Entry<K>>, next: Kind) {
+    let of = |entry: Option<&Entry<K>>| {
+        entry.map(|entry| {
+            let meta = entry.metadata();
+            (meta.uid.clone(), meta.deletion_timestamp.is_some(), meta.annotations.clone().unwrap_or_default())
+        })
+    };
+    if of(old) == of(new) {
+        if next == Kind::Organization {
+            context.wake_dependents(name, next);
+        }
+        return;
+    }
+    let descendants = context.cache().descendants(name);
+    context.queue.push_all(descendants);
+}
+
+fn parents<K: Managed>(entry: Option<&Entry<K>>) -> Vec<ObjectName> {
+    match entry {
+        Some(Entry::Good(object)) => object.parents(),
+        _ => Vec::new(),
+    }
+}
+
+/// An operator came, went or changed: departments that name or select it, and an organization that waits for it.
+fn operator(context: &Context, name: &ObjectName, parents: &[ObjectName], existence: bool) {
+    for organization in parents {
+        let departments = context.cache().dependent_objects::<Department>(organization);
+        for department in departments {
+            if mentions(&department, context, name) || existence && is_waiting(&department) {
+                context.queue.push_after(super::object::name_of(department.as_ref()), MEMBERS_DELAY);
+            }
+        }
+        let waits = context
+            .cache()
+            .get::<Organization>(&organization.namespace, &organization.name)
+            .is_some_and(|organization| organization.status.as_ref().is_none_or(|status| status.external_id.is_none()));
+        if waits {
+            context.queue.push(organization.clone());
+        }
+    }
+}
+
+fn mentions(department: &Department, context: &Context, operator: &ObjectName) -> bool {
+    let Some(members) = &department.spec.members else { return false };
+    // A selector may have matched before the change, so its departments are always looked at.
+    let selected = members.selector.is_some();
+    let exists = context.cache().get::<Operator>(&operator.namespace, &operator.name);
+    let matched = exists.is_some_and(|operator| {
+        let labels = operator.metadata.labels.clone().unwrap_or_default();
+        members.selector.as_ref().is_some_and(|selector| matches(selector, &labels))
+    });
+    selected || matched || members.operators.iter().any(|member| member.name == operator.name)
+}
+
+fn is_waiting(department: &Department) -> bool {
+    let conditions = department.status.as_ref().map(Status::conditions).unwrap_or_default();
+    find(conditions, READY).is_some_and(|ready| ready.reason == Reason::WaitingForMember.as_str())
+}
+
+/// An organization got its row: everything in it can go on.
+pub fn organization_made(context: &Context, organization: &ObjectName) {
+    let descendants = context.cache().descendants(organization);
+    context.queue.push_all(descendants);
+}
+
+/// An account got its row: its organizations can go on.
+pub fn account_made(context: &Context, account: &Account) {
+    context.wake_dependents(&super::object::name_of(account), Kind::Organization);
+}
+
+/// An operator got a row, lost its seat or got it back: departments that name or select it.
+pub fn operator_seated(context: &Context, operator: &Operator) {
+    for organization in Managed::parents(operator) {
+        let departments = context.cache().dependent_objects::<Department>(&organization);
+        for department in departments {
+            if mentions(&department, context, &super::object::name_of(operator)) {
+                context.queue.push_after(super::object::name_of(department.as_ref()), MEMBERS_DELAY);
+            }
+        }
+    }
+}
+
+/// An e-mail of the organization became free: operators who want one that was taken.
+pub fn email_freed(context: &Context, organization: &ObjectName) {
+    let operators = context.cache().dependent_objects::<Operator>(organization);
+    let waiting = operators.iter().filter(|operator| {
+        let conditions = operator.status.as_ref().map(Status::conditions).unwrap_or_default();
+        find(conditions, READY).is_some_and(|ready| ready.reason == Reason::EmailTaken.as_str())
+    });
+    context.queue.push_all(waiting.map(|operator| super::object::name_of(operator.as_ref())));
+}
+
+/// An object went for good: its parents may have waited for that.
+pub fn let_go<K: Managed>(context: &Context, object: &K) {
+    match K::KIND {
+        Kind::Organization => {
+            let descendants = context.cache().descendants(&super::object::name_of(object));
+            context.queue.push_all(descendants.into_iter().chain(object.parents()));
+        }
+        Kind::Operator => {
+            for organization in object.parents() {
+                email_freed(context, &organization);
+            }
+        }
+        _ => {}
+    }
+}

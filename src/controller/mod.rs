@@ -1,0 +1,32 @@
+//! The controller: one generic runner, and one short file a kind under `kinds/`.
+//!
+//! ```text
+//!  watch ──► cache ──► mapping ──► queue ──► runner ──► kinds/* ──► context.write ──► backend
+//!                                   ▲          │                         │
+//!                 wakes, sweep, usage          └──► report (status, Events)   observed ◄┘
+//! ```
+//!
+//! Everything runs on one thread, so that requests for places reach the store in the order in which the queue gave them out.
+
+mod cache;
+mod cleanup;
+mod connection;
+mod context;
+mod failure;
+mod http;
+mod kinds;
+mod lineage;
+mod mapping;
+mod metrics;
+pub mod object;
+mod observed;
+mod queue;
+mod report;
+mod run;
+mod runner;
+mod sweep;
+mod unreadable;
+mod usage;
+mod watch;
+
+pub use run::{Config, RunError, cluster_id, run};

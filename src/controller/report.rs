@@ -1,0 +1,131 @@
+//! Says what a pass found: one status patch when something changed, and an Event on a transition.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType};
+use serde_json::{Value, json};
+
+use crate::api::condition::{AVAILABLE, PAUSED, READY, Reason, STALLED, Standing, WITHIN_PLAN, Wanted, find, readiness, set_conditions};
+use crate::api::names::FIELD_MANAGER;
+use crate::domain::text;
+
+use super::cache::Cached;
+use super::context::Context;
+use super::failure::Failure;
+use super::object::{Managed, Meta, ObjectName, Status};
+
+/// Longest note of an Event; the API server refuses more than 1,024.
+const MAX_NOTE: usize = 1000;
+
+/// A JSON Patch for exactly this object: it begins with a test of the UID.
+pub fn patch_for(uid: &str, operations: impl IntoIterator<Item = Value>) -> Patch<()> {
+    let mut all = vec![json!({"op": "test", "path": "/metadata/uid", "value": uid})];
+    all.extend(operations);
+    Patch::Json(serde_json::from_value(Value::Array(all)).unwrap_or_default())
+}
+
+/// Parameters of every patch of ours.
+pub fn params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..Default::default() }
+}
+
+/// Writes a status, unless it is the one the object has.
+pub async fn patch_status<K: Cached>(context: &Context, object: &K, status: &K::Status) -> Result<(), kube::Error> {
+    if object.status() == Some(status) {
+        return Ok(());
+    }
+    let patch = patch_for(&object.key().0, [json!({"op": "add", "path": "/status", "value": status})]);
+    let api = context.api::<K>(object.namespace());
+    let returned = api.patch_status(object.name(), &params(), &patch).await?;
+    context.metrics.api_write("patch_status");
+    context.returned(returned);
+    Ok(())
+}
+
+/// Reports a pass that came to its end.
+pub async fn synced<K: Cached>(
+    context: &Context,
+    object: &K,
+    status: K::Status,
+    message: &str,
+    extra: Vec<Wanted>,
+) -> Result<(), kube::Error> {
+    let mut wanted = readiness(Reason::Synced, message);
+    wanted.extend(extra);
+    report(context, object, status, Reason::Synced, wanted, Vec::new()).await
+}
+
+/// Reports a pass that stopped. Conditions of the kind itself stay as they are.
+pub async fn failed<K: Cached>(context: &Context, object: &K, status: K::Status, failure: &Failure) -> Result<(), kube::Error> {
+    let kept = status.conditions().iter().filter(|condition| [WITHIN_PLAN, AVAILABLE].contains(&condition.type_.as_str()));
+    let kept = kept.cloned().collect();
+    report(context, object, status, failure.reason, readiness(failure.reason, &failure.message), kept).await
+}
+
+/// Reports that writes are paused: `Ready` and the observed generation stay as they are.
+pub async fn paused<K: Cached>(context: &Context, object: &K, by: &ObjectName) -> Result<(), kube::Error> {
+    let mut status = object.status().cloned().unwrap_or_default();
+    let generation = status.observed_generation();
+    let message = format!("Nothing is written to the backend: {by} has the annotation deskplane.dev/paused: \"true\". Remove it to go on.");
+    let paused = Wanted { type_: PAUSED, status: true, reason: "PausedByAnnotation", message };
+    let mut conditions = status.conditions().to_vec();
+    conditions.retain(|condition| condition.type_ != PAUSED);
+    conditions.extend(set_conditions(status.conditions(), vec![paused], generation, Timestamp::now()));
+    status.observe(generation, conditions);
+    patch_status(context, object, &status).await
+}
+
+async fn report<K: Cached>(
+    context: &Context,
+    object: &K,
+    mut status: K::Status,
+    reason: Reason,
+    wanted: Vec<Wanted>,
+    kept: Vec<Condition>,
+) -> Result<(), kube::Error> {
+    let before = object.status().map(Status::conditions).unwrap_or_default();
+    let generation = object.metadata().generation.unwrap_or_default();
+    let mut conditions = set_conditions(before, wanted, generation, Timestamp::now());
+    conditions.extend(kept);
+    status.observe(generation, conditions);
+    patch_status(context, object, &status).await?;
+    if let Some(event) = transition(before, reason, status.conditions()) {
+        publish(context, object, event).await;
+    }
+    Ok(())
+}
+
+/// The Event of a transition: something stalls, stalls for another reason, goes again, or is being erased. An object that becomes
+/// ready at once is no news.
+fn transition(before: &[Condition], reason: Reason, after: &[Condition]) -> Option<Event> {
+    let old = find(before, READY);
+    if old.is_some_and(|old| old.reason == reason.as_str()) {
+        return None;
+    }
+    let was_stalled = find(before, STALLED).is_some();
+    let type_ = match (reason.standing(), was_stalled) {
+        (Standing::Stalled, _) => EventType::Warning,
+        (Standing::Ready, true) => EventType::Normal,
+        (Standing::Reconciling, _) if reason == Reason::Erasing => EventType::Normal,
+        _ => return None,
+    };
+    let note = find(after, READY).map(|condition| condition.message.clone());
+    Some(Event { type_, reason: reason.as_str().to_owned(), note, action: "Reconcile".to_owned(), secondary: None })
+}
+
+/// Publishes an Event about an object. One that cannot be published is only logged: the status says the same.
+pub async fn publish<K: Managed>(context: &Context, object: &K, mut event: Event) {
+    event.note = event.note.map(|note| text::display(&note, MAX_NOTE));
+    let reference: ObjectReference = object.object_ref(&());
+    if let Err(error) = context.recorder.publish(&event, &reference).await {
+        tracing::debug!(kind = K::KIND.as_str(), name = object.name(), %error, "an Event could not be published");
+    }
+    context.metrics.api_write("event");
+}
+
+/// An Event that tells a fact.
+pub fn news(reason: &str, note: String) -> Event {
+    Event { type_: EventType::Normal, reason: reason.to_owned(), note: Some(note), action: "Delete".to_owned(), secondary: None }
+}

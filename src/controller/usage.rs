@@ -1,0 +1,98 @@
+//! Counts that trail: whatever changed in an account, its usage is read and reported once, five seconds after the first change.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::api::Account;
+use crate::api::account::{SeatUsage, Usage};
+use crate::domain::rows::UsageCounts;
+use crate::domain::seats::Limits;
+
+use super::context::Context;
+use super::lineage::served_connection;
+use super::object::{Kind, Meta, ObjectName};
+
+/// How long counts trail behind the first change.
+pub const TRAIL: Duration = Duration::from_secs(5);
+
+/// Accounts, and plans, whose counts changed, with the time they are due.
+#[derive(Default)]
+pub struct Marks {
+    due: Mutex<BTreeMap<ObjectName, Instant>>,
+    added: Notify,
+}
+
+impl Marks {
+    /// Marks an object; an earlier mark stands.
+    pub fn mark(&self, name: ObjectName) {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert_with(|| Instant::now() + TRAIL);
+        self.added.notify_one();
+    }
+
+    /// The next marked object, when it is due.
+    async fn next(&self) -> ObjectName {
+        loop {
+            let first = {
+                let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+                let first = due.iter().min_by_key(|(_, at)| **at).map(|(name, at)| (name.clone(), *at));
+                if let Some((name, at)) = &first
+                    && *at <= Instant::now()
+                {
+                    due.remove(name);
+                    return name.clone();
+                }
+                first
+            };
+            match first {
+                Some((_, at)) => tokio::time::sleep_until(at).await,
+                None => self.added.notified().await,
+            }
+        }
+    }
+}
+
+/// Reads and reports the counts of marked objects, for ever.
+pub async fn run(context: &Context) {
+    loop {
+        let name = context.marks.next().await;
+        if name.kind == Kind::Account {
+            count(context, &name).await;
+        }
+        context.queue.push(name);
+    }
+}
+
+/// Reads an account's usage and wakes the organizations whose numbers changed.
+async fn count(context: &Context, name: &ObjectName) {
+    let Some(account) = context.cache().get::<Account>(&name.namespace, &name.name) else { return };
+    let Ok(connection) = served_connection(context, &account) else { return };
+    let usage = match connection.backend.usage(&account.key()).await {
+        Ok(usage) => usage,
+        Err(error) => {
+            tracing::debug!(%name, %error, "the usage could not be read");
+            return;
+        }
+    };
+    let (changed, _) = connection.observed().uses(&account.key(), usage);
+    let cache = context.cache();
+    let organizations: Vec<_> = changed.iter().filter_map(|key| cache.name_of_key(key).cloned()).collect();
+    drop(cache);
+    context.queue.push_all(organizations);
+}
+
+/// Usage as the status shows it.
+pub fn usage_status(counts: &UsageCounts) -> Usage {
+    let UsageCounts { organizations, operators, departments, widgets, seats_held: _, seats_waiting: _, unmanaged: _ } = *counts;
+    Usage { organizations, operators, departments, widgets }
+}
+
+/// Seats as the status shows them, and their summary.
+pub fn seats_status(counts: &UsageCounts, limits: &Limits) -> (SeatUsage, String) {
+    let seats = SeatUsage { limit: limits.seats, held: counts.seats_held, waiting: counts.seats_waiting, unmanaged: counts.unmanaged };
+    let summary = format!("{}/{}", seats.held, seats.limit);
+    (seats, summary)
+}

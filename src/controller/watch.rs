@@ -1,0 +1,151 @@
+//! One watch a kind: keeps the cache, and asks for passes over what changed and what depends on it.
+//!
+//! Our own status writes come back here too and change nothing that is looked at, so they wake nobody.
+
+use std::collections::{BTreeMap, HashSet};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PartialObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::watch::Sender;
+
+use crate::api::names::{ACCEPT_STORE, CONFIRM_DELETION, PAUSED, RELEASE};
+use crate::domain::rows::Key;
+
+use super::cache::{Cached, Entry, NamespaceFacts};
+use super::context::Context;
+use super::mapping;
+use super::object::ObjectName;
+
+/// After so many errors in a row a watch is started anew with a listing: an HTTP error alone keeps the old resource version.
+const ERRORS_BEFORE_RELIST: u32 = 5;
+
+/// How long the API server keeps one watch open; a connection that died silently shows a little later.
+pub const WATCH_SECONDS: u32 = 60;
+
+/// Watches one kind until the program stops. `listed` turns true when its first listing is complete.
+pub async fn run<K: Cached>(context: &Context, client: &Client, namespace: Option<&str>, listed: &Sender<bool>) {
+    loop {
+        let api = K::watch_api(client.clone(), namespace);
+        let stream = watch(api, config()).modify(slim).default_backoff();
+        follow::<K>(context, stream, namespace, listed).await;
+        context.metrics.watch_restart(K::KIND.as_str());
+    }
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+/// Drops what nobody reads: it is half of an object's memory.
+fn slim<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+    object.annotations_mut().retain(|key, _| [CONFIRM_DELETION, RELEASE, PAUSED, ACCEPT_STORE].contains(&key.as_str()));
+}
+
+/// Follows a watch until it fails too often.
+async fn follow<K: Cached>(
+    context: &Context,
+    stream: impl Stream<Item = Result<Event<DeserializeGuard<K>>, watcher::Error>>,
+    namespace: Option<&str>,
+    listed: &Sender<bool>,
+) {
+    let mut stream = pin!(stream);
+    let mut errors = 0;
+    let mut names = HashSet::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Err(error) => {
+                errors += 1;
+                tracing::warn!(kind = K::KIND.as_str(), %error, "the watch failed");
+                if errors >= ERRORS_BEFORE_RELIST {
+                    return;
+                }
+                continue;
+            }
+            Ok(Event::Init) => names.clear(),
+            Ok(Event::InitApply(object)) => {
+                let entry = entry(object);
+                names.insert(name::<K>(entry.metadata()));
+                mapping::absorb(context, &entry);
+            }
+            Ok(Event::InitDone) => {
+                let gone = context.cache().unlisted::<K>(&names);
+                for (name, key) in gone.into_iter().filter(|(name, _)| namespace.is_none_or(|one| one == name.namespace)) {
+                    mapping::gone::<K>(context, &name, &key);
+                }
+                names = HashSet::new();
+                listed.send_replace(true);
+            }
+            Ok(Event::Apply(object)) => mapping::absorb(context, &entry(object)),
+            Ok(Event::Delete(object)) => {
+                let entry = entry(object);
+                let meta = entry.metadata();
+                mapping::gone::<K>(context, &name::<K>(meta), &Key(meta.uid.clone().unwrap_or_default()));
+            }
+        }
+        errors = 0;
+    }
+}
+
+fn entry<K: Cached>(DeserializeGuard(object): DeserializeGuard<K>) -> Entry<K> {
+    match object {
+        Ok(object) => Entry::Good(object.into()),
+        Err(bad) => Entry::Bad(bad.into()),
+    }
+}
+
+fn name<K: Cached>(meta: &ObjectMeta) -> ObjectName {
+    ObjectName::new(K::KIND, meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+}
+
+/// Watches the metadata of namespaces: labels, and whether they are Terminating.
+pub async fn run_namespaces(context: &Context, client: &Client, listed: &Sender<bool>) {
+    loop {
+        let stream = watch(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), config()).default_backoff();
+        let mut stream = pin!(stream);
+        let mut errors = 0;
+        while errors < ERRORS_BEFORE_RELIST {
+            match stream.next().await {
+                Some(Ok(Event::Apply(namespace) | Event::InitApply(namespace))) => namespace_changed(context, &namespace),
+                Some(Ok(Event::Delete(namespace))) => {
+                    context.cache().namespaces.remove(namespace.metadata.name.as_deref().unwrap_or_default());
+                }
+                Some(Ok(Event::InitDone)) => {
+                    listed.send_replace(true);
+                }
+                Some(Ok(Event::Init)) => {}
+                Some(Err(error)) => {
+                    errors += 1;
+                    tracing::warn!(%error, "the watch of namespaces failed");
+                    continue;
+                }
+                None => break,
+            }
+            errors = 0;
+        }
+        context.metrics.watch_restart("Namespace");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn namespace_changed(context: &Context, namespace: &PartialObjectMeta<Namespace>) {
+    let meta = &namespace.metadata;
+    let name = meta.name.clone().unwrap_or_default();
+    let labels: BTreeMap<_, _> = meta.labels.clone().unwrap_or_default();
+    let facts = NamespaceFacts { labels, terminating: meta.deletion_timestamp.is_some() };
+    let mut cache = context.cache();
+    let before = cache.namespaces.insert(name.clone(), facts.clone());
+    if before.is_some_and(|before| before != facts) {
+        let names = cache.names_in(&name);
+        drop(cache);
+        context.queue.push_all(names);
+    }
+}
