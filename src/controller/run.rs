@@ -177,7 +177,7 @@ async fn follow_wakes(context: &Context, wakes: Option<tokio::sync::mpsc::Unboun
 pub(super) fn follow(context: &Context, Wake { tag, ticket }: Wake) {
     let mut observed = context.embedded.observed();
     match ticket {
-        Some(ticket) => observed.waits(&tag.key, ticket),
+        Some(ticket) => observed.hears(&tag.key, ticket),
         None => observed.ask_again(&tag.key),
     }
     drop(observed);
