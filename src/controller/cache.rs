@@ -75,6 +75,7 @@ pub struct Cache {
     /// Namespaces by name.
     pub namespaces: HashMap<String, NamespaceFacts>,
     dependents: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    mentions: HashMap<ObjectName, BTreeSet<ObjectName>>,
     keys: HashMap<Key, ObjectName>,
 }
 
@@ -160,6 +161,11 @@ impl Cache {
         self.dependents(parent, K::KIND).filter_map(|one| self.get::<K>(&one.namespace, &one.name)).collect()
     }
 
+    /// Names of the objects that name `other` without being its dependents.
+    pub fn mentioned_by(&self, other: &ObjectName) -> impl Iterator<Item = &ObjectName> {
+        self.mentions.get(other).into_iter().flatten()
+    }
+
     /// Names of all objects that name `parent`, directly or not.
     pub fn descendants(&self, parent: &ObjectName) -> Vec<ObjectName> {
         let mut found = Vec::new();
@@ -232,6 +238,9 @@ impl Cache {
             for parent in object.parents() {
                 self.dependents.entry(parent).or_default().insert(name.clone());
             }
+            for other in object.mentions() {
+                self.mentions.entry(other).or_default().insert(name.clone());
+            }
         }
     }
 
@@ -240,12 +249,19 @@ impl Cache {
         let Entry::Good(object) = entry else { return };
         debug_assert_eq!(&name_of(object.as_ref()), name);
         for parent in object.parents() {
-            if let Some(all) = self.dependents.get_mut(&parent) {
-                all.remove(name);
-                if all.is_empty() {
-                    self.dependents.remove(&parent);
-                }
-            }
+            remove(&mut self.dependents, &parent, name);
+        }
+        for other in object.mentions() {
+            remove(&mut self.mentions, &other, name);
+        }
+    }
+}
+
+fn remove(index: &mut HashMap<ObjectName, BTreeSet<ObjectName>>, of: &ObjectName, name: &ObjectName) {
+    if let Some(all) = index.get_mut(of) {
+        all.remove(name);
+        if all.is_empty() {
+            index.remove(of);
         }
     }
 }
