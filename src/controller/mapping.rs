@@ -134,13 +134,16 @@ fn departments(context: &Context, operator: &ObjectName, organizations: &[Object
 
 /// An organization got its row: everything in it can go on.
 pub fn organization_made(context: &Context, organization: &ObjectName) {
+    context.queue.resume(organization);
     let descendants = context.cache().descendants(organization);
     context.queue.push_all(descendants);
 }
 
 /// An account got its row: its organizations can go on.
 pub fn account_made(context: &Context, account: &Account) {
-    context.wake_dependents(&super::object::name_of(account), Kind::Organization);
+    let name = super::object::name_of(account);
+    context.queue.resume(&name);
+    context.wake_dependents(&name, Kind::Organization);
 }
 
 /// An operator got a row, lost its seat or got it back: departments that name or select it.

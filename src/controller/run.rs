@@ -115,7 +115,7 @@ async fn work(context: &Context, mut ready: Receiver<bool>, workers: usize) {
     let mut names = context.cache().all_names();
     names.sort_by(|(one_time, one), (other_time, other)| (one.kind, one_time, one).cmp(&(other.kind, other_time, other)));
     tracing::info!(objects = names.len(), "all watches have listed");
-    context.queue.push_all(names.into_iter().map(|(_, name)| name));
+    context.queue.push_first(names.into_iter().map(|(_, name)| name).collect());
     runner::run(context, workers).await;
 }
 
