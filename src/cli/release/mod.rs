@@ -102,7 +102,10 @@ pub async fn run(args: ReleaseArgs) -> Result<Exit, CliError> {
     let mut held = vec![];
     if args.waiting.wait {
         wait::settle(&cluster, &scope, &mut lines, deadline).await?;
-        held = dependents::settle(&cluster, &scope, &lines, deadline).await?;
+        // Before an uninstall only: while the controller runs, it lets go of each dependent when that is deleted.
+        if scope.one.is_none() {
+            held = dependents::settle(&cluster, scope.namespace.as_deref(), &lines, deadline).await?;
+        }
     }
     let receipt = Receipt::new(lines, held);
     print(&receipt, args.output.output)?;
@@ -119,7 +122,7 @@ fn finish(receipt: &Receipt, args: &ReleaseArgs) -> Result<Exit, CliError> {
         return Err(CliError::Forbidden { what: plural(remaining, "object"), message });
     }
     Err(CliError::Remains(format!(
-        "{} not let go after at most {} s: see the column Outcome. Is the controller running? Then run this again, with a longer --timeout.",
+        "{} not let go after at most {} s: see the receipt. Is the controller running? Then run this again, with a longer --timeout.",
         if remaining == 1 { "1 object is".to_owned() } else { format!("{remaining} objects are") },
         args.waiting.timeout
     )))
