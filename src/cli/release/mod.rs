@@ -100,7 +100,9 @@ pub async fn run(args: ReleaseArgs) -> Result<Exit, CliError> {
     let deadline = Instant::now() + Duration::from_secs(args.waiting.timeout);
     let mut lines = annotate(&cluster, targets, &scope).await;
     let mut held = vec![];
-    if args.waiting.wait {
+    // An account that may not be released takes nothing along.
+    let refused = scope.one.is_some() && lines.iter().any(Line::remains);
+    if args.waiting.wait && !refused {
         wait::settle(&cluster, &scope, &mut lines, deadline).await?;
         // Before an uninstall only: while the controller runs, it lets go of each dependent when that is deleted.
         if scope.one.is_none() {

@@ -84,6 +84,7 @@ async fn release_all_takes_everything_of_the_namespace_and_needs_the_verb() {
     let desk = Desk::new("cli-release-all").await;
     let editor = desk.person("editor", &["get", "list", "watch", "patch"]).await;
     desk.run_as(&editor, &["release", "acme-germany", "--wait=false"]).failed(4, &["1 object: forbidden", "patch and release"]);
+    desk.run_as(&editor, &["release", "acme", "--account"]).failed(4, &["1 object: forbidden"]);
     assert_eq!(desk.get("org", "acme-germany").pointer(RELEASED), None);
 
     let (namespace, kubeconfig) = (desk.namespace.clone(), desk.plane.kubeconfig());
