@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit bench up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-unit bench up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -14,6 +14,9 @@ help: ## List the targets
 
 demo: | cargo ## Show the product at work on a real API server, then stop everything (KEEP=1 leaves it up)
 	@KEEP="$(KEEP)" hack/demo
+
+demo-stop: ## Stop what `make demo KEEP=1` left running
+	@hack/demo --stop
 
 test: | cargo ## Everything that CI checks: format, lints, generated files, unit, property and control-plane tests
 	@$(MAKE) lint check-generated
@@ -50,7 +53,7 @@ check-generated: | cargo ## Fail when a generated file is stale
 	@echo '==> generated files'
 	@hack/check-generated
 
-clean: down ## Remove what was built here (the cached control plane stays)
+clean: down demo-stop ## Remove what was built here (the cached control plane stays)
 	@cargo clean
 
 .PHONY: cargo

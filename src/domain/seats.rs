@@ -124,9 +124,12 @@ pub fn over_plan(limits: &Limits, held: &Places) -> Option<Place> {
 }
 
 impl Ledger {
-    /// More is held and reserved than the plan allows: a reservation cannot be kept, because others wrote rows meanwhile.
+    /// More of a place is reserved than the plan leaves free: a reservation cannot be kept, because others wrote rows meanwhile.
     pub fn overcommitted(&self) -> bool {
-        over_plan(&self.limits, &(self.held + self.reserved)).is_some()
+        let taken = self.held + self.reserved;
+        Place::ALL
+            .into_iter()
+            .any(|place| self.reserved.of(place) > 0 && self.limits.of(place).is_some_and(|limit| taken.of(place) > limit))
     }
 }
 

@@ -84,7 +84,9 @@ fn a_lowered_plan_shows_and_admits_nobody() {
     assert_eq!(over_plan(&limits, &places(2, 50, 3)), Some(Place::Seat));
     assert_eq!(over_plan(&limits, &places(1, 50, 3)), Some(Place::Widget));
     assert_eq!(over_plan(&limits, &places(1, 50, 2)), None);
-    assert!(ledger(limits, places(2, 0, 0), Places::default()).overcommitted());
+    assert!(!ledger(limits, places(2, 0, 0), Places::default()).overcommitted(), "nothing is reserved");
+    assert!(!ledger(limits, places(2, 0, 0), places(0, 0, 1)).overcommitted(), "the widget's place is free");
+    assert!(ledger(limits, places(1, 0, 0), places(1, 0, 0)).overcommitted());
     assert_eq!(ledger(limits, places(2, 0, 0), Places::default()).first_missing(Places::OPERATOR), Some(Place::Seat));
 }
 

@@ -150,7 +150,7 @@ pub(super) struct Hearing {
 /// to whoever waits, and what they took is missing to the last.
 pub(super) async fn hear(tx: &mut Tx, request: &Request<'_>) -> Result<Hearing, sqlx::Error> {
     let (mut facts, mut own) = numbers(tx, request).await?;
-    let overcommitted = facts.ledger().overcommitted() && facts.ledger().reserved != Places::default();
+    let overcommitted = facts.ledger().overcommitted();
     let unsettled = facts.waiting && !own.as_ref().is_some_and(|own| own.reserved) && facts.ledger().first_missing(request.needs).is_none();
     if overcommitted || unsettled {
         if overcommitted {

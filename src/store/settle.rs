@@ -32,10 +32,11 @@ pub(super) async fn settle(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error>
     Ok(())
 }
 
+pub(super) const REVOKE: &str = "UPDATE tickets SET reserved = 0 WHERE account = $1 AND reserved = 1";
+
 /// Takes all reservations back, for what they reserved may no longer be there. Settling reserves anew, in order.
 pub(super) async fn revoke(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE tickets SET reserved = 0 WHERE account = $1 AND reserved = 1";
-    sqlx::query(sql).bind(account).execute(tx.conn()).await?;
+    sqlx::query(REVOKE).bind(account).execute(tx.conn()).await?;
     tx.frees(account);
     Ok(())
 }
@@ -89,13 +90,14 @@ async fn reserve(tx: &mut Tx, ticket: &Ticket) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// The place told before is kept as 0: it was told, and is no longer right.
+pub(super) const RENAME_MISSING: &str = "UPDATE tickets SET missing = $2, position = CASE WHEN position IS NULL THEN NULL ELSE 0 END
+    WHERE account = $1 AND kind = 'Organization' AND reserved = 0 AND paused = 0 AND missing <> $2";
+
 /// An organization needs two places: which of them is missing first changes while it waits. Operators and widgets need one.
 async fn rename_missing(tx: &mut Tx, account: i64, ledger: &Ledger) -> Result<(), sqlx::Error> {
     let Some(missing) = ledger.first_missing(seats::Places::ORGANIZATION) else { return Ok(()) };
-    // The place told before is kept as 0: it was told, and is no longer right.
-    let sql = "UPDATE tickets SET missing = $2, position = CASE WHEN position IS NULL THEN NULL ELSE 0 END
-        WHERE account = $1 AND kind = 'Organization' AND reserved = 0 AND paused = 0 AND missing <> $2";
-    let renamed = sqlx::query(sql).bind(account).bind(place_name(missing)).execute(tx.conn()).await?;
+    let renamed = sqlx::query(RENAME_MISSING).bind(account).bind(place_name(missing)).execute(tx.conn()).await?;
     tx.changed |= renamed.rows_affected() > 0;
     Ok(())
 }

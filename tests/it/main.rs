@@ -9,4 +9,5 @@ mod policies;
 mod policies_authorization;
 mod policies_deletion;
 mod policies_finalizer;
+mod readme;
 mod smoke;

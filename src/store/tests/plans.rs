@@ -1,1 +1,100 @@
-//! todo
+//! No hot query scans a table: each is found by an index, whatever the number of rows.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::*;
+use crate::store::{
+    accounts, admission, departments, handover, keys, listing, operators, organizations, queue, settle, tx, usage, widgets,
+};
+
+const HOT: &[(&str, &str)] = &[
+    ("fence", tx::FENCE),
+    ("account", accounts::BY_KEY),
+    ("organization", organizations::BY_KEY),
+    ("parent", organizations::PARENT),
+    ("operator", operators::BY_KEY),
+    ("e-mail", admission::BY_EMAIL),
+    ("leaving", handover::LEAVING),
+    ("other holders", handover::OTHERS_HOLD),
+    ("successor", handover::SUCCESSOR),
+    ("department", departments::BY_KEY),
+    ("members", departments::MEMBERS),
+    ("widget", widgets::BY_KEY),
+    ("any key", keys::FIND),
+    ("any external id", keys::FIND_EXTERNAL),
+    ("receipt", keys::OUTCOME),
+    ("ticket", queue::BY_KEY),
+    ("facts", queue::FACTS),
+    ("ahead", queue::AHEAD),
+    ("drop", queue::DROP),
+    ("line", settle::LINE),
+    ("first in line", settle::FIRST_IN_LINE),
+    ("no longer told", settle::NO_LONGER_TOLD),
+    ("rename missing", settle::RENAME_MISSING),
+    ("revoke", settle::REVOKE),
+    ("page of organizations", listing::ORGANIZATIONS),
+    ("page of operators", listing::OPERATORS),
+    ("page of departments", listing::DEPARTMENTS),
+    ("page of members", listing::MEMBERS),
+    ("page of widgets", listing::WIDGETS),
+    ("page of tickets", listing::TICKETS),
+    ("tickets of an owner", listing::TICKETS_OF_OWNER),
+    ("accounts of an owner", listing::ACCOUNTS),
+    ("usage of organizations", usage::ORGANIZATIONS),
+    ("usage of operators", usage::OPERATORS),
+    ("usage of departments", usage::DEPARTMENTS),
+    ("usage of widgets", usage::WIDGETS),
+];
+
+/// What may sort what it found by an index.
+const SORTING: &[(&str, &str)] = &[("usage of tickets", usage::WAITING)];
+
+async fn plan(world: &World, sql: &str) -> Vec<String> {
+    let mut snapshot = world.store.reader().snapshot().await.expect("a snapshot");
+    let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(&mut *snapshot).await.expect("a plan");
+    rows.into_iter().map(|row| row.get::<String, _>("detail")).collect()
+}
+
+#[tokio::test]
+async fn no_hot_query_scans_or_sorts() {
+    let world = World::new().await;
+    for (name, sql) in HOT {
+        for step in plan(&world, sql).await {
+            let harmless = step.starts_with("SCAN CONSTANT ROW") || step == "SCAN ahead" || step.starts_with("SCAN (subquery");
+            assert!(harmless || !(step.starts_with("SCAN") || step.contains("TEMP B-TREE")), "{name}: {step}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_sorts_does_not_scan() {
+    let world = World::new().await;
+    for (name, sql) in SORTING {
+        for step in plan(&world, sql).await {
+            assert!(!step.starts_with("SCAN"), "{name}: {step}");
+        }
+    }
+}
+
+/// The references of the schema are looked up when their target is erased: those need an index too.
+#[tokio::test]
+async fn every_reference_is_indexed() {
+    let world = World::new().await;
+    for (table, columns) in [
+        ("organizations", "account = 1"),
+        ("operators", "account = 1 AND organization = 1"),
+        ("departments", "account = 1 AND organization = 1"),
+        ("widgets", "account = 1 AND organization = 1"),
+        ("transcripts", "organization = 1"),
+        ("tickets", "account = 1"),
+        ("tickets", "organization = 1"),
+        ("credentials", "operator = 1"),
+        ("department_members", "organization = 1 AND department = 1"),
+        ("department_members", "organization = 1 AND operator = 1"),
+    ] {
+        let plan = plan(&world, &format!("SELECT 1 FROM {table} WHERE {columns}")).await;
+        assert!(plan.iter().all(|step| step.starts_with("SEARCH")), "{table}: {plan:?}");
+        let halves = columns.contains("account = 1 AND") && !plan.iter().any(|step| step.contains("account=? AND organization=?"));
+        assert!(!halves, "{table}: {plan:?}");
+    }
+}
