@@ -2,11 +2,17 @@
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
+use crate::backend::embedded::Embedded;
+use crate::controller::{self, Config, cluster_id};
+use crate::store::Store;
 
 use super::connect::ClusterArgs;
 use super::error::CliError;
@@ -81,9 +87,41 @@ enum LogFormat {
 /// Runs the verb, until the controller is told to stop.
 pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     args.log.start()?;
-    let _config = args.cluster.config().await?;
-    // TODO(controller): crate::controller::run(crate::controller::Config { … }).await goes here, and nowhere else.
-    Err(CliError::Start("this build has no controller yet".to_owned()))
+    let kube = args.cluster.config().await?;
+    let path = Store::path_of(&args.database)?;
+    let owner = match args.owner_id {
+        Some(owner) => owner,
+        None => cluster_id(&kube).await?,
+    };
+    let store = Arc::new(Store::open(&path, &owner).await?);
+    tracing::info!(database = %path.display(), store = store.id(), "the store is open");
+    let stop = CancellationToken::new();
+    let config = Config {
+        kube,
+        controller_name: args.controller_name,
+        namespaces: args.namespaces,
+        listen: args.listen,
+        workers: usize::from(args.workers),
+    };
+    let run = async {
+        let ended = controller::run(config, Arc::new(Embedded::new(store)), stop.clone()).await;
+        stop.cancel();
+        ended
+    };
+    tokio::join!(run, stop_on_signal(&stop)).0?;
+    tracing::info!("stopped");
+    Ok(Exit::Ok)
+}
+
+/// Cancels `stop` on SIGTERM or Ctrl-C; ends when the controller has ended by itself.
+async fn stop_on_signal(stop: &CancellationToken) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: finishing what is under way"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("interrupted: finishing what is under way"),
+        () = stop.cancelled() => return,
+    }
+    stop.cancel();
 }
 
 impl LogArgs {

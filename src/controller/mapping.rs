@@ -151,7 +151,8 @@ pub fn account_made(context: &Context, account: &Account) {
 /// An operator got a row, lost its seat or got it back: departments that name or select it.
 pub fn operator_seated(context: &Context, operator: &Operator) {
     for organization in Managed::parents(operator) {
-        for department in context.cache().dependent_objects::<Department>(&organization) {
+        let departments = context.cache().dependent_objects::<Department>(&organization);
+        for department in departments {
             if mentions(&department, context, &super::object::name_of(operator)) {
                 context.queue.push_after(super::object::name_of(department.as_ref()), MEMBERS_DELAY);
             }

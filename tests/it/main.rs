@@ -1,6 +1,7 @@
 //! Tests on a real control plane, in one program, so that it is linked once and they share one API server.
 
 mod cli;
+mod controller;
 mod controlplane;
 mod crds;
 mod crds_input;
@@ -10,4 +11,5 @@ mod policies_authorization;
 mod policies_deletion;
 mod policies_finalizer;
 mod readme;
+mod rules_seats;
 mod smoke;

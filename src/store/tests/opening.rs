@@ -6,7 +6,7 @@ use super::*;
 use crate::store::StoreError;
 
 async fn refusal(path: &Path) -> String {
-    Store::open(path, "owner").await.err().expect("an error").to_string()
+    Store::open(path, "owner").await.expect_err("an error").to_string()
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_file_of_a_newer_version_is_refused_by_name() {
     drop(store);
     let error = refusal(&path).await;
     assert!(error.contains("newer version") && error.contains("999"), "{error}");
-    let error = Store::open_readonly(&path).await.err().expect("an error").to_string();
+    let error = Store::open_readonly(&path).await.expect_err("an error").to_string();
     assert!(error.contains("999"), "{error}");
     drop(folder);
 }

@@ -57,25 +57,25 @@ impl Run {
         Self { world: World::with_account(limits).await, limits, lives: BTreeMap::new() }
     }
 
-    fn name(&self, name: String) -> String {
-        let life = self.lives.get(&name).copied().unwrap_or_default();
+    fn name(&self, name: &str) -> String {
+        let life = self.lives.get(name).copied().unwrap_or_default();
         format!("{name}-{life}")
     }
 
     fn organization(&self, organization: u8) -> String {
-        self.name(format!("g{organization}"))
+        self.name(&format!("g{organization}"))
     }
 
     fn operator(&self, organization: u8, operator: u8) -> String {
-        self.name(format!("{}-p{operator}", self.organization(organization)))
+        self.name(&format!("{}-p{operator}", self.organization(organization)))
     }
 
     fn widget(&self, organization: u8, widget: u8) -> String {
-        self.name(format!("{}-w{widget}", self.organization(organization)))
+        self.name(&format!("{}-w{widget}", self.organization(organization)))
     }
 
     async fn renew(&mut self, name: String) {
-        if self.world.lookup(&self.name(name.clone())).await == Answer::Erased {
+        if self.world.lookup(&self.name(&name)).await == Answer::Erased {
             *self.lives.entry(name).or_default() += 1;
         }
     }
@@ -162,7 +162,7 @@ impl Run {
             Call::Operator { organization, operator, suspended, email } => {
                 let name = self.operator(organization, operator);
                 let email = format!("P{email}@acme.example");
-                let desired = DesiredOperator { suspended, email, ..person(&name) };
+                let desired = DesiredOperator { email, suspended, ..person(&name) };
                 world.put(&self.organization(organization), &name, &desired).await.map(drop)
             }
             Call::Widget { organization, widget } => {

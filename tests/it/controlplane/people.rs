@@ -79,6 +79,11 @@ impl ControlPlane {
         Api::all(client.clone()).create(&create, &binding).await.expect("bind the cluster role");
     }
 
+    /// A kubeconfig with a new token of a service account that exists.
+    pub async fn token_kubeconfig(&self, namespace: &str, name: &str) -> PathBuf {
+        self.write_kubeconfig(&self.client().await, namespace, name).await
+    }
+
     async fn write_kubeconfig(&self, client: &Client, namespace: &str, name: &str) -> PathBuf {
         let accounts: Api<core::ServiceAccount> = Api::namespaced(client.clone(), namespace);
         let request = TokenRequest {
