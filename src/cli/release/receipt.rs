@@ -115,6 +115,11 @@ impl Receipt {
         self.remaining
     }
 
+    /// Whether all is let go but for dependents that still have our finalizer.
+    pub fn only_held(&self) -> bool {
+        !self.held.is_empty() && !self.objects.iter().any(Line::remains)
+    }
+
     /// Whether rights are all that is missing.
     pub fn only_refused(&self) -> bool {
         self.held.is_empty() && !self.objects.iter().any(|line| matches!(line.outcome, Outcome::Remains { .. }))
@@ -133,9 +138,6 @@ impl Report for Receipt {
         }
         if self.held.len() > NAMED {
             text = format!("{text}So are {} more: see -o json.\n", self.held.len() - NAMED);
-        }
-        if !self.held.is_empty() {
-            text = format!("{text}Delete them while the controller runs: without it they could not be deleted any more.\n");
         }
         let released = self.objects.iter().filter(|line| line.is_settled() && !matches!(line.outcome, Outcome::Refused { .. }));
         let released = i64::try_from(released.count()).unwrap_or(i64::MAX);
@@ -224,7 +226,6 @@ mod tests {
         Organization chat/b   uid-b   org_b         Remains: BackendUnreachable: The store does not answer.
         Organization chat/c   uid-c   org_c         Refused: it needs the verb "release"
         Operator chat/tom is still held by its finalizer.
-        Delete them while the controller runs: without it they could not be deleted any more.
         1 object let go, 3 not.
         "#);
     }

@@ -117,7 +117,7 @@ async fn release_all_takes_everything_of_the_namespace_and_needs_the_verb() {
          spec: {{organizationRef: {{name: acme-germany}}, email: late@acme.example}}}}"
     ));
     let held = desk.run(&["release", "--all", "--timeout", "1"]);
-    held.failed(5, &["1 object is not let go"]);
+    held.failed(5, &["a finalizer holds 1 object", "while the controller runs"]);
     assert!(held.stdout.contains(&format!("Operator {late}/late is still held by its finalizer.\n")), "{}", held.stdout);
 
     let empty = desk.plane.namespace("cli-release-none").await;
