@@ -45,8 +45,8 @@ async fn drop_tickets(context: &Context, connection: &Connection, lost: Vec<Key>
 pub async fn run(context: &Context) {
     let mut last = tokio::time::Instant::now();
     loop {
-        let interval = shortest_interval(context);
-        tokio::time::sleep_until(last + interval.min(POLL)).await;
+        let due = last + shortest_interval(context);
+        tokio::time::sleep_until(due.min(tokio::time::Instant::now() + POLL)).await;
         if last.elapsed() < shortest_interval(context) {
             continue;
         }
