@@ -31,6 +31,7 @@ struct State {
     again: HashSet<ObjectName>,
     delayed: BTreeMap<(Instant, u64), ObjectName>,
     due: HashMap<ObjectName, (Instant, u64)>,
+    /// Children that wait for a parent's pass, in the order in which they came.
     deferred: HashMap<ObjectName, Vec<ObjectName>>,
     /// All children in `deferred`.
     asleep: HashSet<ObjectName>,

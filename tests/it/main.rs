@@ -6,6 +6,7 @@ mod controlplane;
 mod crds;
 mod crds_input;
 mod crds_objects;
+mod examples;
 mod policies;
 mod policies_authorization;
 mod policies_deletion;
