@@ -30,7 +30,8 @@ struct State {
     again: HashSet<ObjectName>,
     delayed: BTreeMap<(Instant, u64), ObjectName>,
     due: HashMap<ObjectName, (Instant, u64)>,
-    deferred: HashMap<ObjectName, HashSet<ObjectName>>,
+    /// Children that wait for a parent's pass, in the order in which they came.
+    deferred: HashMap<ObjectName, Vec<ObjectName>>,
     sequence: u64,
 }
 
@@ -61,7 +62,8 @@ impl Queue {
     pub fn defer(&self, child: ObjectName, parent: &ObjectName) {
         let mut state = self.lock();
         if state.active(parent) {
-            state.deferred.entry(parent.clone()).or_default().insert(child);
+            let children = state.deferred.entry(parent.clone()).or_default();
+            children.push(child);
         } else {
             state.push(child);
             drop(state);

@@ -112,10 +112,9 @@ async fn work(context: &Context, mut ready: Receiver<bool>, workers: usize) {
     if !listed {
         return;
     }
-    let mut names = context.cache().all_names();
-    names.sort_by(|(one_time, one), (other_time, other)| (one.kind, one_time, one).cmp(&(other.kind, other_time, other)));
+    let names = context.cache().all_names();
     tracing::info!(objects = names.len(), "all watches have listed");
-    context.queue.push_all(names.into_iter().map(|(_, name)| name));
+    context.queue.push_all(names);
     runner::run(context, workers).await;
 }
 

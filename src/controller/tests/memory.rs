@@ -54,9 +54,9 @@ impl Memory {
     }
 
     /// A person changes an object by a JSON Patch.
-    pub fn patch(&self, kind: &str, namespace: &str, name: &str, patch: Value) {
+    pub fn patch(&self, kind: &str, namespace: &str, name: &str, operations: Value) {
         let path = format!("{}/{name}", Self::collection(kind, namespace));
-        assert_eq!(self.lock().patch(&path, patch).0, 200, "{kind} {name}");
+        assert_eq!(self.lock().patch(&path, operations).0, 200, "{kind} {name}");
     }
 
     /// A person deletes an object.
@@ -120,7 +120,7 @@ impl State {
         (201, self.store(&path, object))
     }
 
-    fn patch(&mut self, path: &str, patch: Value) -> (u16, Value) {
+    fn patch(&mut self, path: &str, operations: Value) -> (u16, Value) {
         let path = path.trim_end_matches("/status");
         let Some(mut object) = self.objects.get(path).cloned() else { return (404, refusal(404)) };
         let before = object["spec"].clone();
@@ -128,8 +128,8 @@ impl State {
         if object["metadata"]["finalizers"].is_null() {
             object["metadata"]["finalizers"] = Value::Null;
         }
-        let patch: json_patch::Patch = serde_json::from_value(patch).expect("a JSON Patch");
-        if json_patch::patch(&mut object, &patch).is_err() {
+        let operations: json_patch::Patch = serde_json::from_value(operations).expect("a JSON Patch");
+        if json_patch::patch(&mut object, &operations).is_err() {
             return (422, refusal(422));
         }
         if object["spec"] != before {
