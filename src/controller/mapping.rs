@@ -54,7 +54,12 @@ fn relevant(meta: &ObjectMeta) -> impl PartialEq + '_ {
 /// An object was made, changed in what matters, or went.
 fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K>>, new: Option<&Entry<K>>) {
     match K::KIND {
-        Kind::AccountBackend | Kind::Plan => context.wake_dependents(name, Kind::Account),
+        // Which namespaces it serves concerns everything that stands on it.
+        Kind::AccountBackend => {
+            let descendants = context.cache().descendants(name);
+            context.queue.push_all(descendants);
+        }
+        Kind::Plan => context.wake_dependents(name, Kind::Account),
         Kind::Account => {
             wake_down(context, name, old, new, Kind::Organization);
             for parent in parents(old).into_iter().chain(parents(new)) {

@@ -25,6 +25,8 @@ mod report;
 mod run;
 mod runner;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod unreadable;
 mod usage;
 mod watch;

@@ -109,6 +109,20 @@ impl Queue {
         }
     }
 
+    /// The next object, if one waits; failing that, the next delayed one, whenever it is due.
+    #[cfg(test)]
+    pub fn try_next(&self) -> Option<ObjectName> {
+        let mut state = self.lock();
+        if state.turns.is_empty()
+            && let Some(entry) = state.delayed.first_entry()
+        {
+            let name = entry.remove();
+            state.due.remove(&name);
+            state.push(name);
+        }
+        state.take()
+    }
+
     /// Ends the pass over an object.
     pub fn done(&self, name: &ObjectName) {
         let mut state = self.lock();

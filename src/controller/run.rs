@@ -167,14 +167,19 @@ impl Watches<'_> {
 /// What the store wakes after its commits.
 async fn follow_wakes(context: &Context, wakes: Option<tokio::sync::mpsc::UnboundedReceiver<Wake>>) {
     let Some(mut wakes) = wakes else { return std::future::pending().await };
-    while let Some(Wake { tag, ticket }) = wakes.recv().await {
-        let mut observed = context.embedded.observed();
-        match ticket {
-            Some(ticket) => observed.waits(&tag.key, ticket),
-            None => observed.ask_again(&tag.key),
-        }
-        drop(observed);
-        context.queue.push(ObjectName::of_tag(&tag));
+    while let Some(wake) = wakes.recv().await {
+        follow(context, wake);
     }
     std::future::pending::<()>().await;
+}
+
+/// Takes over what a wake says, and has its object looked at.
+pub(super) fn follow(context: &Context, Wake { tag, ticket }: Wake) {
+    let mut observed = context.embedded.observed();
+    match ticket {
+        Some(ticket) => observed.waits(&tag.key, ticket),
+        None => observed.ask_again(&tag.key),
+    }
+    drop(observed);
+    context.queue.push(ObjectName::of_tag(&tag));
 }

@@ -8,9 +8,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use kube::api::Patch;
 use serde_json::json;
 
 use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
+use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
 use crate::domain::rows::Key;
@@ -77,7 +79,7 @@ pub trait Reconcile: Cached {
 
 /// Failures in a row, by object.
 #[derive(Default)]
-struct Failures(Mutex<HashMap<ObjectName, u32>>);
+pub struct Failures(Mutex<HashMap<ObjectName, u32>>);
 
 impl Failures {
     fn next_delay(&self, name: &ObjectName) -> Duration {
@@ -112,20 +114,25 @@ async fn worker(context: &Context, failures: &Failures) {
             () = context.stop.cancelled() => return,
             name = context.queue.next() => name,
         };
-        let began = Instant::now();
-        let result = match name.kind {
-            Kind::AccountBackend => pass::<AccountBackend>(context, &name).await,
-            Kind::Plan => pass::<Plan>(context, &name).await,
-            Kind::Account => pass::<Account>(context, &name).await,
-            Kind::Organization => pass::<Organization>(context, &name).await,
-            Kind::Operator => pass::<Operator>(context, &name).await,
-            Kind::Department => pass::<Department>(context, &name).await,
-            Kind::Widget => pass::<Widget>(context, &name).await,
-        };
-        let outcome = schedule(context, failures, &name, result);
-        context.metrics.pass(name.kind, outcome, began.elapsed());
-        context.queue.done(&name);
+        turn(context, failures, name).await;
     }
+}
+
+/// One pass over an object taken from the queue, and what follows from its end.
+pub async fn turn(context: &Context, failures: &Failures, name: ObjectName) {
+    let began = Instant::now();
+    let result = match name.kind {
+        Kind::AccountBackend => pass::<AccountBackend>(context, &name).await,
+        Kind::Plan => pass::<Plan>(context, &name).await,
+        Kind::Account => pass::<Account>(context, &name).await,
+        Kind::Organization => pass::<Organization>(context, &name).await,
+        Kind::Operator => pass::<Operator>(context, &name).await,
+        Kind::Department => pass::<Department>(context, &name).await,
+        Kind::Widget => pass::<Widget>(context, &name).await,
+    };
+    let outcome = schedule(context, failures, &name, result);
+    context.metrics.pass(name.kind, outcome, began.elapsed());
+    context.queue.done(&name);
 }
 
 /// Asks for the next pass as the last one's end wants it. Returns the outcome's name for the metrics.
@@ -229,6 +236,9 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         K::describe(&mut status, failure);
         quietly(report::failed(context, current, status, failure).await)?;
         leave_the_queue(context, &object.key(), failure.reason).await?;
+        if failure.reason == Reason::Released && !object.terminating() && !object.released() {
+            let_go_with_its_parent(context, object).await?;
+        }
     }
     result
 }
@@ -266,7 +276,7 @@ fn is_settled<K: Cached>(object: &K) -> bool {
 
 /// Adds our finalizer where no admission policy did, before anything is written for the object.
 pub async fn ensure_finalizer<K: Cached>(context: &Context, object: std::sync::Arc<K>) -> Result<std::sync::Arc<K>, Stop> {
-    if object.has_finalizer(K::FINALIZER) {
+    if object.has_finalizer(K::FINALIZER) || object.released() {
         return Ok(object);
     }
     let operations = if object.metadata().finalizers.as_ref().is_none_or(Vec::is_empty) {
@@ -306,6 +316,24 @@ async fn let_go_released<K: Reconcile>(context: &Context, object: &std::sync::Ar
     Ok(None)
 }
 
+/// A live object whose row went with a released parent is marked as released itself and loses its finalizer: it must not hang when
+/// nobody runs the controller any more. One write, since the admission policy would put the finalizer back.
+async fn let_go_with_its_parent<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
+    let Some(current) = context.cache().get::<K>(object.namespace(), object.name()) else { return Ok(()) };
+    let meta = current.metadata();
+    let finalizers: Vec<_> = meta.finalizers.iter().flatten().filter(|one| *one != K::FINALIZER).collect();
+    let patch = Patch::Merge(json!({"metadata": {
+        "uid": meta.uid,
+        "resourceVersion": meta.resource_version,
+        "annotations": {RELEASE: current.name()},
+        "finalizers": finalizers,
+    }}));
+    let result = context.api::<K>(current.namespace()).patch(current.name(), &report::params(), &patch).await;
+    context.metrics.api_write("patch");
+    context.returned(result.map_err(outdated)?);
+    Ok(())
+}
+
 /// Removes our finalizer from exactly this object.
 pub async fn remove_finalizer<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
     let Some(index) = object.metadata().finalizers.iter().flatten().position(|one| one == K::FINALIZER) else { return Ok(()) };
@@ -328,7 +356,7 @@ async fn patch_finalizers<K: Cached>(context: &Context, object: &K, operations: 
 /// A patch that does not fit the object any more is no failure: the watch brings the object as it is now.
 fn outdated(error: kube::Error) -> Stop {
     match error {
-        kube::Error::Api(status) if status.code == 404 => Stop::Outdated,
+        kube::Error::Api(status) if matches!(status.code, 404 | 409) => Stop::Outdated,
         // The API server's only word on a JSON Patch whose test failed.
         kube::Error::Api(status) if status.code == 422 && status.details.is_none() => Stop::Outdated,
         other => other.into(),

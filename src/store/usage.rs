@@ -27,7 +27,7 @@ impl Store {
 type Counts = BTreeMap<i64, (Option<String>, UsageCounts)>;
 
 pub(super) const ORGANIZATIONS: &str = "SELECT id, key FROM organizations WHERE account = $1";
-pub(super) const OPERATORS: &str = "SELECT organization, COUNT(*), COALESCE(SUM(1 - suspended), 0),
+pub(super) const OPERATORS: &str = "SELECT organization, COUNT(*), CAST(COALESCE(SUM(1 - suspended), 0) AS BIGINT),
     COUNT(*) - COUNT(key) FROM operators WHERE account = $1 GROUP BY organization";
 pub(super) const DEPARTMENTS: &str = "SELECT organization, COUNT(*) FROM departments WHERE account = $1 GROUP BY organization";
 pub(super) const WIDGETS: &str = "SELECT organization, COUNT(*) FROM widgets WHERE account = $1 GROUP BY organization";

@@ -110,7 +110,7 @@ async fn ensure_default_organization(context: &Context, account: &Account) -> Re
     let found = match found {
         Some(found) => found,
         None if namespace_terminating(context, account.namespace()) => return Ok(()),
-        None => Arc::new(create(context, account, default_organization_of(account, &name)).await?),
+        None => create(context, account, default_organization_of(account, &name)).await?,
     };
     if found.spec.account_ref.name == account.name() {
         return Ok(());
