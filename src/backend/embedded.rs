@@ -136,3 +136,25 @@ impl Backend for Embedded {
         self.store.tickets(after.as_ref()).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rows::{Answer, RowKind};
+    use crate::domain::seats::Limits;
+
+    #[tokio::test]
+    async fn it_serves_as_a_backend() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let store = Store::open(&folder.path().join("deskplane.db"), "owner").await.expect("a store");
+        let backend: Arc<dyn Backend> = Arc::new(Embedded::new(Arc::new(store)));
+        assert!(backend.capabilities().fenced && backend.take_wakes().is_some() && backend.take_wakes().is_none());
+        let session = backend.begin_epoch().await.expect("an epoch");
+        assert_eq!(backend.identify().await.expect("an identity").epoch, 1);
+        let tag = OwnerTag { kind: RowKind::Account, namespace: "chat".into(), name: "acme".into(), key: "uid".into() };
+        let desired = DesiredAccount { owner_email: "ada@acme.example".into(), owner_display_name: None, limits: Limits::default() };
+        let row = backend.put_account(&session, &tag, &desired).await.expect("a row");
+        assert_eq!(backend.lookup(&tag.key).await, Ok(Answer::Present(Box::new(row))));
+        assert_eq!(backend.lookup(&"other".into()).await, Ok(Answer::Unknown));
+    }
+}

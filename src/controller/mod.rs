@@ -26,6 +26,8 @@ mod report;
 mod run;
 mod runner;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod unreadable;
 mod usage;
 mod watch;

@@ -1,9 +1,6 @@
 //! Who goes along when an Account or Organization was let go (rule 15): what stands below it, without a word to the backend.
 
-use serde_json::{Value, json};
-
 use crate::api::condition::{READY, Reason, find};
-use crate::api::names::RELEASE;
 use crate::api::{Account, Organization};
 
 use super::context::Context;
@@ -61,17 +58,4 @@ fn released_above(context: &Context, mut parents: Vec<ObjectName>) -> Vec<Above>
         found.extend(above);
     }
     found
-}
-
-/// Marks a live object as released too, so that the admission policy does not give it our finalizer back.
-pub fn mark<K: Managed>(object: &K) -> Vec<Value> {
-    if object.released() || object.terminating() {
-        return Vec::new();
-    }
-    let annotations = "/metadata/annotations";
-    let none = json!({"op": "test", "path": annotations, "value": null});
-    match &object.metadata().annotations {
-        Some(_) => vec![json!({"op": "add", "path": format!("{annotations}/{}", RELEASE.replace('/', "~1")), "value": object.name()})],
-        None => vec![none, json!({"op": "add", "path": annotations, "value": {RELEASE: object.name()}})],
-    }
 }

@@ -112,10 +112,9 @@ async fn work(context: &Context, mut ready: Receiver<bool>, workers: usize) {
     if !listed {
         return;
     }
-    let mut names = context.cache().all_names();
-    names.sort_by(|(one_time, one), (other_time, other)| (one.kind, one_time, one).cmp(&(other.kind, other_time, other)));
+    let names = context.cache().all_names();
     tracing::info!(objects = names.len(), "all watches have listed");
-    context.queue.push_all(names.into_iter().map(|(_, name)| name));
+    context.queue.push_first(names);
     runner::run(context, workers).await;
 }
 
@@ -167,14 +166,19 @@ impl Watches<'_> {
 /// What the store wakes after its commits.
 async fn follow_wakes(context: &Context, wakes: Option<tokio::sync::mpsc::UnboundedReceiver<Wake>>) {
     let Some(mut wakes) = wakes else { return std::future::pending().await };
-    while let Some(Wake { tag, ticket }) = wakes.recv().await {
-        let mut observed = context.embedded.observed();
-        match ticket {
-            Some(ticket) => observed.waits(&tag.key, ticket),
-            None => observed.ask_again(&tag.key),
-        }
-        drop(observed);
-        context.queue.push(ObjectName::of_tag(&tag));
+    while let Some(wake) = wakes.recv().await {
+        follow(context, wake);
     }
     std::future::pending::<()>().await;
+}
+
+/// Takes over what a wake says, and has its object looked at.
+pub(super) fn follow(context: &Context, Wake { tag, ticket }: Wake) {
+    let mut observed = context.embedded.observed();
+    match ticket {
+        Some(ticket) => observed.hears(&tag.key, ticket),
+        None => observed.ask_again(&tag.key),
+    }
+    drop(observed);
+    context.queue.push(ObjectName::of_tag(&tag));
 }

@@ -8,9 +8,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use kube::api::Patch;
 use serde_json::json;
 
 use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
+use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
 use crate::domain::rows::Key;
@@ -19,9 +21,9 @@ use super::cache::{Cached, Entry};
 use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
 use super::lineage::paused_by;
-use super::object::{Kind, Meta, ObjectName, Status, name_of};
+use super::object::{Kind, Meta, ObjectName, Status};
 use super::unreadable;
-use super::{cleanup, released, report};
+use super::{released, report};
 
 /// First delay of the backoff.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -77,7 +79,7 @@ pub trait Reconcile: Cached {
 
 /// Failures in a row, by object.
 #[derive(Default)]
-struct Failures(Mutex<HashMap<ObjectName, u32>>);
+pub struct Failures(Mutex<HashMap<ObjectName, u32>>);
 
 impl Failures {
     fn next_delay(&self, name: &ObjectName) -> Duration {
@@ -112,20 +114,25 @@ async fn worker(context: &Context, failures: &Failures) {
             () = context.stop.cancelled() => return,
             name = context.queue.next() => name,
         };
-        let began = Instant::now();
-        let result = match name.kind {
-            Kind::AccountBackend => pass::<AccountBackend>(context, &name).await,
-            Kind::Plan => pass::<Plan>(context, &name).await,
-            Kind::Account => pass::<Account>(context, &name).await,
-            Kind::Organization => pass::<Organization>(context, &name).await,
-            Kind::Operator => pass::<Operator>(context, &name).await,
-            Kind::Department => pass::<Department>(context, &name).await,
-            Kind::Widget => pass::<Widget>(context, &name).await,
-        };
-        let outcome = schedule(context, failures, &name, result);
-        context.metrics.pass(name.kind, outcome, began.elapsed());
-        context.queue.done(&name);
+        turn(context, failures, name).await;
     }
+}
+
+/// One pass over an object taken from the queue, and what follows from its end.
+pub async fn turn(context: &Context, failures: &Failures, name: ObjectName) {
+    let began = Instant::now();
+    let result = match name.kind {
+        Kind::AccountBackend => pass::<AccountBackend>(context, &name).await,
+        Kind::Plan => pass::<Plan>(context, &name).await,
+        Kind::Account => pass::<Account>(context, &name).await,
+        Kind::Organization => pass::<Organization>(context, &name).await,
+        Kind::Operator => pass::<Operator>(context, &name).await,
+        Kind::Department => pass::<Department>(context, &name).await,
+        Kind::Widget => pass::<Widget>(context, &name).await,
+    };
+    let outcome = schedule(context, failures, &name, result);
+    context.metrics.pass(name.kind, outcome, began.elapsed());
+    context.queue.done(&name);
 }
 
 /// Asks for the next pass as the last one's end wants it. Returns the outcome's name for the metrics.
@@ -232,6 +239,9 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         K::describe(&mut status, failure);
         quietly(report::failed(context, current, status, failure).await)?;
         leave_the_queue(context, &object.key(), failure.reason).await?;
+        if failure.reason == Reason::Released && !object.terminating() && !object.released() {
+            let_go_with_its_parent(context, object).await?;
+        }
     }
     result
 }
@@ -269,7 +279,7 @@ fn is_settled<K: Cached>(object: &K) -> bool {
 
 /// Adds our finalizer where no admission policy did, before anything is written for the object.
 pub async fn ensure_finalizer<K: Cached>(context: &Context, object: std::sync::Arc<K>) -> Result<std::sync::Arc<K>, Stop> {
-    if object.has_finalizer(K::FINALIZER) {
+    if object.has_finalizer(K::FINALIZER) || object.released() {
         return Ok(object);
     }
     let operations = if object.metadata().finalizers.as_ref().is_none_or(Vec::is_empty) {
@@ -290,7 +300,7 @@ async fn finish<K: Reconcile>(context: &Context, object: &std::sync::Arc<K>) -> 
     }
     let result = K::clean_up(context, object).await;
     report_stop::<K, _>(context, object, result.and_then(hold)).await?;
-    remove_finalizer(context, object.as_ref(), Vec::new()).await
+    remove_finalizer(context, object.as_ref()).await
 }
 
 fn hold(cleanup: Cleanup) -> Result<(), Stop> {
@@ -305,21 +315,38 @@ async fn let_go_released<K: Reconcile>(context: &Context, object: &std::sync::Ar
     let mut status = object.status().cloned().unwrap_or_default();
     K::describe(&mut status, &failure);
     quietly(report::failed(context, object.as_ref(), status, &failure).await)?;
-    if !object.has_finalizer(K::FINALIZER) {
-        return Ok(None);
+    if object.released() || object.terminating() {
+        remove_finalizer(context, object.as_ref()).await?;
+    } else if object.has_finalizer(K::FINALIZER) {
+        let_go_with_its_parent(context, object.as_ref()).await?;
     }
-    // The cache leaves out annotations that are not ours; the mark goes among all that there are.
-    let live = cleanup::live::<K>(context, &name_of(object.as_ref())).await?.filter(|live| live.key() == object.key());
-    let live = live.ok_or(Stop::Outdated)?;
-    remove_finalizer(context, &live, released::mark(&live)).await?;
     Ok(None)
 }
 
-/// Removes our finalizer from exactly this object, along with other operations.
-async fn remove_finalizer<K: Cached>(context: &Context, object: &K, mut operations: Vec<serde_json::Value>) -> Result<(), Stop> {
+/// A live object whose row went with a released parent is marked as released itself and loses its finalizer: it must not hang when
+/// nobody runs the controller any more. One write, since the admission policy would put the finalizer back.
+async fn let_go_with_its_parent<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
+    let current = context.cache().get::<K>(object.namespace(), object.name()).filter(|current| current.key() == object.key());
+    let Some(current) = current else { return Ok(()) };
+    let meta = current.metadata();
+    let finalizers: Vec<_> = meta.finalizers.iter().flatten().filter(|one| *one != K::FINALIZER).collect();
+    let patch = Patch::Merge(json!({"metadata": {
+        "uid": meta.uid,
+        "resourceVersion": meta.resource_version,
+        "annotations": {RELEASE: current.name()},
+        "finalizers": finalizers,
+    }}));
+    let result = context.api::<K>(current.namespace()).patch(current.name(), &report::params(), &patch).await;
+    context.metrics.api_write("patch");
+    context.returned(result.map_err(outdated)?);
+    Ok(())
+}
+
+/// Removes our finalizer from exactly this object.
+async fn remove_finalizer<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
     let Some(index) = object.metadata().finalizers.iter().flatten().position(|one| one == K::FINALIZER) else { return Ok(()) };
     let path = format!("/metadata/finalizers/{index}");
-    operations.extend([json!({"op": "test", "path": path, "value": K::FINALIZER}), json!({"op": "remove", "path": path})]);
+    let operations = vec![json!({"op": "test", "path": path, "value": K::FINALIZER}), json!({"op": "remove", "path": path})];
     let returned = patch_finalizers(context, object, operations).await?;
     if !returned.terminating() || returned.metadata().finalizers.as_ref().is_some_and(|all| !all.is_empty()) {
         context.returned(returned);
@@ -337,7 +364,7 @@ async fn patch_finalizers<K: Cached>(context: &Context, object: &K, operations: 
 /// A patch that does not fit the object any more is no failure: the watch brings the object as it is now.
 fn outdated(error: kube::Error) -> Stop {
     match error {
-        kube::Error::Api(status) if status.code == 404 => Stop::Outdated,
+        kube::Error::Api(status) if matches!(status.code, 404 | 409) => Stop::Outdated,
         // The API server's only word on a JSON Patch whose test failed.
         kube::Error::Api(status) if status.code == 422 && status.details.is_none() => Stop::Outdated,
         other => other.into(),

@@ -45,8 +45,7 @@ async fn drop_tickets(context: &Context, connection: &Connection, lost: Vec<Key>
 pub async fn run(context: &Context) {
     let mut last = tokio::time::Instant::now();
     loop {
-        let interval = shortest_interval(context);
-        tokio::time::sleep_until(last + interval.min(POLL)).await;
+        tokio::time::sleep(shortest_interval(context).min(POLL)).await;
         if last.elapsed() < shortest_interval(context) {
             continue;
         }

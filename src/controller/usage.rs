@@ -33,6 +33,12 @@ impl Marks {
         self.added.notify_one();
     }
 
+    /// All marked objects, whenever they are due.
+    #[cfg(test)]
+    pub fn take_all(&self) -> Vec<ObjectName> {
+        std::mem::take(&mut *self.due.lock().unwrap_or_else(PoisonError::into_inner)).into_keys().collect()
+    }
+
     /// The next marked object, when it is due.
     async fn next(&self) -> ObjectName {
         loop {
@@ -59,11 +65,16 @@ impl Marks {
 pub async fn run(context: &Context) {
     loop {
         let name = context.marks.next().await;
-        if name.kind == Kind::Account {
-            count(context, &name).await;
-        }
-        context.queue.push(name);
+        report(context, name).await;
     }
+}
+
+/// Reads the counts of one marked object and has them reported.
+pub async fn report(context: &Context, name: ObjectName) {
+    if name.kind == Kind::Account {
+        count(context, &name).await;
+    }
+    context.queue.push(name);
 }
 
 /// Reads an account's usage and wakes the organizations whose numbers changed.

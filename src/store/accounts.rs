@@ -9,6 +9,7 @@ use crate::domain::seats::Limits;
 use super::audit::{self, Action};
 use super::db::Conn;
 use super::error::{Step, Stop};
+use super::queue::Facts;
 use super::rows::Head;
 use super::tx::Tx;
 use super::{settle, values};
@@ -109,10 +110,18 @@ pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredAccount) -
     if account != stored {
         update(tx, &account).await?;
     }
-    if account.limits() != stored.limits() {
+    if account.limits() == stored.limits() {
+        put_right(tx, account.head.id).await?;
+    } else {
         settle::revoke(tx, account.head.id).await?;
     }
     Ok(account.row())
+}
+
+/// The plan is the same, but others may have changed rows: whoever can be served now waits no longer.
+async fn put_right(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error> {
+    let facts = Facts::load(tx.conn(), account).await?;
+    if facts.unsettled() { settle::put_right(tx, account, &facts).await } else { Ok(()) }
 }
 
 async fn insert(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredAccount) -> Step<Row> {

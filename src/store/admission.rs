@@ -31,7 +31,11 @@ pub(super) async fn put(tx: &mut Tx, organization: &Key, put: &OperatorPut<'_>) 
         return refused(BackendError::EmailTaken);
     } else if put.desired.suspended {
         leave_seat(tx, put, stored.as_ref()).await?;
-    } else if parent.has_leaving && stored.as_ref().is_some_and(|stored| stored.head.quarantined) {
+    } else {
+        // Somebody else may have given it the seat it waited for.
+        queue::drop_of(tx, &put.tag.key).await?;
+    }
+    if parent.has_leaving && stored.as_ref().is_some_and(|stored| stored.head.quarantined && !stored.suspended) {
         let leaving = handover::leaving(tx, parent.id).await?;
         handover::tell(tx, leaving.as_ref());
     }

@@ -1,5 +1,6 @@
 //! `deskplane store check`: whether the store is whole and keeps its own rules. Reads only; every finding says what it is about.
 
+use serde::Serialize;
 use sqlx::{FromRow, Row};
 
 use crate::domain::seats::{self, Places};
@@ -12,7 +13,7 @@ use super::open::Reader;
 use super::queue::{Facts, Ticket, select_tickets};
 
 /// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Level {
     /// The store contradicts itself.
     Error,
@@ -21,7 +22,8 @@ pub enum Level {
 }
 
 /// Something the check found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// How much it matters.
     pub level: Level,
@@ -69,9 +71,9 @@ const RECOUNT: &str = "SELECT
     (SELECT COUNT(*) FROM operators WHERE account = $1 AND suspended = 0) AS seats_held,
     (SELECT COUNT(*) FROM organizations WHERE account = $1) AS organizations_held,
     (SELECT COUNT(*) FROM widgets WHERE account = $1) AS widgets_held,
-    (SELECT COALESCE(SUM(needs_seats), 0) FROM tickets WHERE account = $1 AND reserved = 1) AS seats_reserved,
-    (SELECT COALESCE(SUM(needs_organizations), 0) FROM tickets WHERE account = $1 AND reserved = 1) AS organizations_reserved,
-    (SELECT COALESCE(SUM(needs_widgets), 0) FROM tickets WHERE account = $1 AND reserved = 1) AS widgets_reserved";
+    (SELECT CAST(COALESCE(SUM(needs_seats), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved = 1) AS seats_reserved,
+    (SELECT CAST(COALESCE(SUM(needs_organizations), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved = 1) AS organizations_reserved,
+    (SELECT CAST(COALESCE(SUM(needs_widgets), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved = 1) AS widgets_reserved";
 
 #[derive(FromRow)]
 struct Recount {

@@ -115,12 +115,10 @@ pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired
     if differs {
         save(tx, &mut department).await?;
     }
-    let members = if let Some(wanted) = &desired.members {
+    if let Some(wanted) = &desired.members {
         differs |= assign(tx, &department, wanted).await?;
-        self::members(tx.conn(), department.head.id).await?
-    } else {
-        self::members(tx.conn(), department.head.id).await?
-    };
+    }
+    let members = members(tx.conn(), department.head.id).await?;
     if differs {
         audit::record(tx, action, RowKind::Department, &department.head, department.account).await?;
     }
@@ -173,5 +171,6 @@ async fn resolve(conn: &mut Conn, organization: i64, keys: &[&Key]) -> Result<Ve
         list.push_bind(key.0.clone());
     }
     query.push(") AND quarantined = 0 AND organization = ").push_bind(organization);
-    query.build_query_scalar().fetch_all(conn).await
+    // Its text depends on the number of keys: not worth keeping prepared.
+    query.build_query_scalar().persistent(false).fetch_all(conn).await
 }

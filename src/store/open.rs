@@ -109,6 +109,12 @@ impl Store {
         &self.reader
     }
 
+    /// Waits for what is being written, and leaves nothing in the log.
+    pub async fn close(&self) {
+        self.reader.pool.close().await;
+        self.truncation.now().await;
+    }
+
     /// The connection that writes; whoever asked first gets it first.
     pub(super) async fn writer(&self) -> OwnedMutexGuard<Writer> {
         Arc::clone(&self.writer).lock_owned().await

@@ -1,9 +1,10 @@
 //! Rows without an object (rule 18): listed for people, and erased when a person says so.
 
+use serde::Serialize;
 use sqlx::FromRow;
 
 use crate::backend::{Erasing, Session};
-use crate::domain::rows::{Key, RowKind};
+use crate::domain::rows::RowKind;
 
 use super::audit::Action;
 use super::error::{Step, StoreError};
@@ -13,7 +14,7 @@ use super::tx::Tx;
 use super::{Store, deletion, erasure, handover, keys, operators};
 
 /// Why a row is an orphan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum OrphanState {
     /// Its object vanished without cleanup.
     Quarantined,
@@ -22,11 +23,13 @@ pub enum OrphanState {
 }
 
 /// A row without an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Orphan {
     /// Its id: what `store erase-row` takes.
     pub external_id: String,
     /// Its kind.
+    #[serde(serialize_with = "kind_name")]
     pub kind: RowKind,
     /// Why it is one.
     pub state: OrphanState,
@@ -36,6 +39,12 @@ pub struct Orphan {
     pub organization: Option<String>,
     /// Whose it was: `namespace/name`, where that is known.
     pub was: Option<String>,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn kind_name<S: serde::Serializer>(kind: &RowKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.as_str())
 }
 
 #[derive(FromRow)]
@@ -146,11 +155,8 @@ async fn erase(tx: &mut Tx, kind: RowKind, id: i64, row: &Placed) -> Step<Erasin
 fn erasable(kind: RowKind, row: &Placed) -> Result<(), StoreError> {
     match row.head.tag(kind) {
         Some(tag) if !row.head.quarantined => {
-            let (kind, Key(_)) = (kind.as_str(), &tag.key);
-            Err(StoreError::Refused(format!(
-                "{} belongs to the {kind} {}/{}; delete that object instead",
-                row.head.external_id, tag.namespace, tag.name
-            )))
+            let (id, kind) = (&row.head.external_id, kind.as_str());
+            Err(StoreError::Refused(format!("{id} belongs to the {kind} {}/{}; delete that object instead", tag.namespace, tag.name)))
         }
         _ => Ok(()),
     }

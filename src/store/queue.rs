@@ -81,12 +81,14 @@ pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Ticket>, s
 
 pub(super) const FACTS: &str = "SELECT seats_limit, organizations_limit, widgets_limit, seats_held, organizations_held, widgets_held,
     seats_reserved, organizations_reserved, widgets_reserved,
-    EXISTS (SELECT 1 FROM tickets t WHERE t.account = accounts.id AND t.reserved = 0 AND t.paused = 0) AS waiting
+    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Organization' AND t.reserved = 0 AND t.paused = 0)
+        AS organizations_wait,
+    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Operator' AND t.reserved = 0 AND t.paused = 0) AS operators_wait,
+    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Widget' AND t.reserved = 0 AND t.paused = 0) AS widgets_wait
     FROM accounts WHERE id = $1";
 
-/// The numbers of an account.
+/// The numbers of an account, and which kinds have somebody in line.
 #[derive(FromRow)]
-#[allow(clippy::struct_field_names)]
 pub(super) struct Facts {
     seats_limit: i64,
     organizations_limit: Option<i64>,
@@ -97,8 +99,9 @@ pub(super) struct Facts {
     seats_reserved: i64,
     organizations_reserved: i64,
     widgets_reserved: i64,
-    /// Somebody waits whose turn may come.
-    pub(super) waiting: bool,
+    organizations_wait: bool,
+    operators_wait: bool,
+    widgets_wait: bool,
 }
 
 impl Facts {
@@ -113,6 +116,15 @@ impl Facts {
             held: Places { seats: self.seats_held, organizations: self.organizations_held, widgets: self.widgets_held },
             reserved: Places { seats: self.seats_reserved, organizations: self.organizations_reserved, widgets: self.widgets_reserved },
         }
+    }
+
+    /// The queue is not as a commit of ours leaves it, for others changed rows: somebody waits although all it needs is free, or more
+    /// is reserved than there is.
+    pub(super) fn unsettled(&self) -> bool {
+        let ledger = self.ledger();
+        let lines =
+            [(self.organizations_wait, Places::ORGANIZATION), (self.operators_wait, Places::OPERATOR), (self.widgets_wait, Places::WIDGET)];
+        ledger.overcommitted() || lines.into_iter().any(|(waits, needs)| waits && ledger.first_missing(needs).is_none())
     }
 
     /// The ledger as the holder of `own` sees it: its own reservation is not in its way.
@@ -150,13 +162,8 @@ pub(super) struct Hearing {
 /// to whoever waits, and what they took is missing to the last.
 pub(super) async fn hear(tx: &mut Tx, request: &Request<'_>) -> Result<Hearing, sqlx::Error> {
     let (mut facts, mut own) = numbers(tx, request).await?;
-    let overcommitted = facts.ledger().overcommitted();
-    let unsettled = facts.waiting && !own.as_ref().is_some_and(|own| own.reserved) && facts.ledger().first_missing(request.needs).is_none();
-    if overcommitted || unsettled {
-        if overcommitted {
-            settle::revoke(tx, request.account).await?;
-        }
-        settle::settle(tx, request.account).await?;
+    if facts.unsettled() {
+        settle::put_right(tx, request.account, &facts).await?;
         (facts, own) = numbers(tx, request).await?;
     }
     let ledger = facts.ledger_for(own.as_ref());

@@ -22,7 +22,7 @@ const KINDS: [RowKind; 3] = [RowKind::Organization, RowKind::Operator, RowKind::
 pub(super) async fn settle(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error> {
     let facts = Facts::load(tx.conn(), account).await?;
     let mut ledger = facts.ledger();
-    if facts.waiting {
+    if facts.unsettled() {
         grant(tx, account, &mut ledger).await?;
     }
     rename_missing(tx, account, &ledger).await?;
@@ -39,6 +39,14 @@ pub(super) async fn revoke(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error>
     sqlx::query(REVOKE).bind(account).execute(tx.conn()).await?;
     tx.frees(account);
     Ok(())
+}
+
+/// Brings the queue in line with what others did to the rows.
+pub(super) async fn put_right(tx: &mut Tx, account: i64, facts: &Facts) -> Result<(), sqlx::Error> {
+    if facts.ledger().overcommitted() {
+        revoke(tx, account).await?;
+    }
+    settle(tx, account).await
 }
 
 async fn grant(tx: &mut Tx, account: i64, ledger: &mut Ledger) -> Result<(), sqlx::Error> {

@@ -53,7 +53,12 @@ impl Truncation {
 async fn truncate(writer: &Weak<Mutex<Writer>>) -> bool {
     let Some(writer) = writer.upgrade() else { return true };
     let mut writer = writer.lock().await;
-    match sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer.idle().await).await {
+    let conn = writer.idle().await;
+    // A reader that looks at the log for long, such as a check, must not hold up whoever writes.
+    let _ = sqlx::query("PRAGMA busy_timeout = 100").execute(&mut *conn).await;
+    let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *conn).await;
+    let _ = sqlx::query("PRAGMA busy_timeout = 5000").execute(&mut *conn).await;
+    match truncated {
         Ok(row) => row.try_get::<i64, _>(0).is_ok_and(|busy| busy == 0),
         Err(error) => {
             tracing::warn!(error = super::error::in_words(&error), "the store's log could not be truncated; trying again");

@@ -1,6 +1,6 @@
 //! One mutation's transaction: fenced when it begins, settled and committed when it ends, rolled back when it is dropped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use sqlx::FromRow;
@@ -197,7 +197,7 @@ impl Tx {
 
     async fn conclude(mut self) -> Result<()> {
         self.writer.commit().await.map_err(|error| commit_failed(&error))?;
-        for wake in std::mem::take(&mut self.wakes) {
+        for wake in last_of_each(std::mem::take(&mut self.wakes)) {
             // Nobody listens in a program that only cleans up.
             let _ = self.wake_to.send(wake);
         }
@@ -210,6 +210,14 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+/// An object woken twice by one transaction hears the last word only.
+fn last_of_each(wakes: Vec<Wake>) -> Vec<Wake> {
+    let mut seen = HashSet::new();
+    let mut last: Vec<Wake> = wakes.into_iter().rev().filter(|wake| seen.insert(wake.tag.key.clone())).collect();
+    last.reverse();
+    last
 }
 
 impl Drop for Tx {

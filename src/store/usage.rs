@@ -8,6 +8,7 @@ use crate::domain::rows::{AccountUsage, Key, RowKind, UsageCounts};
 use super::Store;
 use super::accounts;
 use super::db::Conn;
+use super::queue::Facts;
 
 impl Store {
     /// What an account uses.
@@ -20,14 +21,15 @@ impl Store {
         let mut total = counts.values().fold(UsageCounts::default(), |total, (_, counts)| add(total, counts));
         total.seats_waiting += founders;
         let organizations = counts.into_values().filter_map(|(key, counts)| key.map(|key| (Key(key), counts))).collect();
-        Ok(AccountUsage { limits: found.limits(), total, organizations })
+        let unsettled = Facts::load(&mut snapshot, found.head.id).await?.unsettled();
+        Ok(AccountUsage { limits: found.limits(), total, organizations, unsettled })
     }
 }
 
 type Counts = BTreeMap<i64, (Option<String>, UsageCounts)>;
 
 pub(super) const ORGANIZATIONS: &str = "SELECT id, key FROM organizations WHERE account = $1";
-pub(super) const OPERATORS: &str = "SELECT organization, COUNT(*), COALESCE(SUM(1 - suspended), 0),
+pub(super) const OPERATORS: &str = "SELECT organization, COUNT(*), CAST(COALESCE(SUM(1 - suspended), 0) AS BIGINT),
     COUNT(*) - COUNT(key) FROM operators WHERE account = $1 GROUP BY organization";
 pub(super) const DEPARTMENTS: &str = "SELECT organization, COUNT(*) FROM departments WHERE account = $1 GROUP BY organization";
 pub(super) const WIDGETS: &str = "SELECT organization, COUNT(*) FROM widgets WHERE account = $1 GROUP BY organization";

@@ -127,6 +127,13 @@ impl Controller {
         address.expect("an address").to_owned()
     }
 
+    /// The token with which controllers of that control plane authenticate.
+    pub fn token(&self, plane: &ControlPlane) -> String {
+        let text = std::fs::read_to_string(plane.state().join("controller.kubeconfig")).expect("the controller's kubeconfig");
+        let token = text.lines().find_map(|line| line.trim().strip_prefix("token: ")).expect("a token");
+        token.to_owned()
+    }
+
     /// Stops it with SIGTERM and waits until it has ended. Returns whether its exit code was 0.
     pub async fn stop(&mut self) -> bool {
         self.leash = None;
@@ -191,8 +198,11 @@ fn unique() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The same on the shared control plane.
+pub type Tenant = TenantOn<'static>;
+
 /// A namespace with a plan and the shared backend, for one test.
-pub struct Tenant<'p> {
+pub struct TenantOn<'p> {
     /// The control plane it is on.
     pub plane: &'p ControlPlane,
     /// Its namespace.
@@ -201,7 +211,7 @@ pub struct Tenant<'p> {
     pub plan: String,
 }
 
-impl Tenant<'static> {
+impl TenantOn<'static> {
     /// A new namespace and a new plan with these limits, on the shared controller.
     pub async fn new(hint: &str, limits: Value) -> Self {
         Controller::shared().await;
@@ -209,7 +219,7 @@ impl Tenant<'static> {
     }
 }
 
-impl<'p> Tenant<'p> {
+impl<'p> TenantOn<'p> {
     /// The same on a control plane of the test's own, whose controller is the test's own too.
     pub async fn on(plane: &'p ControlPlane, hint: &str, limits: Value) -> Self {
         let namespace = plane.namespace(hint).await;
@@ -263,6 +273,13 @@ impl<'p> Tenant<'p> {
         self.patch(kind, name, json!({"metadata": {"annotations": {annotation: value}}})).await;
     }
 
+    /// Gives the plan other limits.
+    pub async fn raise(&self, limits: Value) {
+        let api = api(self.plane, "Plan", "").await;
+        let patch = Patch::Merge(json!({"spec": {"limits": limits}}));
+        api.patch(&self.plan, &PatchParams::default(), &patch).await.expect("patch the plan");
+    }
+
     /// Asks for a deletion, which must be accepted.
     pub async fn delete(&self, kind: &str, name: &str) {
         let api = api(self.plane, kind, &self.namespace).await;
@@ -293,6 +310,17 @@ impl<'p> Tenant<'p> {
     pub async fn get(&self, kind: &str, name: &str) -> Option<Value> {
         get(self.plane, kind, &self.namespace, name).await
     }
+}
+
+/// The status code and body of a GET over plain HTTP.
+pub fn http_get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = std::net::TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("ask");
+    let mut reply = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut reply).expect("an answer");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a head and a body");
+    let code = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status code");
+    (code, body.to_owned())
 }
 
 /// An embedded `AccountBackend`.
@@ -387,11 +415,13 @@ pub fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
     all.and_then(|all| all.iter().find(|condition| condition["type"] == type_)).unwrap_or(&Value::Null)
 }
 
-fn is_current(object: &Value) -> bool {
+/// Whether the status speaks of the present generation.
+pub fn is_current(object: &Value) -> bool {
     object.pointer("/status/observedGeneration") == object.pointer("/metadata/generation")
 }
 
-fn merge(into: &mut Value, more: Value) {
+/// Merges objects field by field.
+pub fn merge(into: &mut Value, more: Value) {
     match (into, more) {
         (Value::Object(into), Value::Object(more)) => {
             for (key, value) in more {

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
-use crate::controller::{BACKEND, Options, Tenant, backend, create, ready};
+use crate::controller::{BACKEND, Options, TenantOn, backend, create, ready};
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::rows::{Rows, on_store, program, uid};
 
 const HELD: &str = "SELECT COUNT(*) FROM operators WHERE owner_namespace = $1";
 
 /// Creates so many operators with credentials, and returns before they all exist.
-fn crowd(tenant: &Tenant<'_>, hint: &str, count: usize) -> JoinHandle<Output> {
+fn crowd(tenant: &TenantOn<'_>, hint: &str, count: usize) -> JoinHandle<Output> {
     let operator = |number| {
         json!({"apiVersion": "deskplane.dev/v1alpha1", "kind": "Operator",
             "metadata": {"name": format!("{hint}-{number}"), "namespace": tenant.namespace},
@@ -29,7 +29,7 @@ fn crowd(tenant: &Tenant<'_>, hint: &str, count: usize) -> JoinHandle<Output> {
     tokio::task::spawn_blocking(move || command.output().expect("run kubectl"))
 }
 
-async fn rows_reach(rows: &Rows, tenant: &Tenant<'_>, count: i64) {
+async fn rows_reach(rows: &Rows, tenant: &TenantOn<'_>, count: i64) {
     eventually(&format!("{count} operators have rows"), DEADLINE, async || match rows.number(HELD, &tenant.namespace).await {
         held if held >= count => Ok(()),
         held => Err(format!("{held} have")),
@@ -38,7 +38,7 @@ async fn rows_reach(rows: &Rows, tenant: &Tenant<'_>, count: i64) {
 }
 
 /// Every operator has one row, one Secret, and the password in it is the one whose hash is in the store.
-async fn exact(rows: &Rows, tenant: &Tenant<'_>, hint: &str, count: usize) {
+async fn exact(rows: &Rows, tenant: &TenantOn<'_>, hint: &str, count: usize) {
     let secrets: Api<Secret> = Api::namespaced(tenant.plane.client().await, &tenant.namespace);
     for number in 0..count {
         let name = format!("{hint}-{number}");
@@ -65,7 +65,7 @@ async fn crashes_and_signals_lose_nothing_and_make_nothing_twice_and_one_control
     let mut controller = on_store(&plane, &database).await;
     create(&plane, backend(BACKEND)).await;
     ready(&plane, "AccountBackend", "", BACKEND).await;
-    let tenant = Tenant::on(&plane, "crash", json!({"seats": 300})).await;
+    let tenant = TenantOn::on(&plane, "crash", json!({"seats": 300})).await;
     tenant.account("acme").await;
     tenant.ready("Organization", "acme-default").await;
     let rows = Rows::at(&database).await;
@@ -113,7 +113,7 @@ fn check(plane: &ControlPlane, database: &Path) {
 
 async fn second_writers(
     plane: &ControlPlane,
-    tenant: &Tenant<'_>,
+    tenant: &TenantOn<'_>,
     rows: &Rows,
     database: &Path,
     mut controller: crate::controller::Controller,

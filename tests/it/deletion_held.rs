@@ -5,13 +5,13 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use crate::controller::{Controller, Tenant};
+use crate::controller::{Controller, Tenant, TenantOn};
 use crate::controlplane::{DEADLINE, eventually};
 use crate::policies::CONTROLLER;
 use crate::rows::{FURNITURE, Rows, command, message, uid};
 
 /// Every object of `furnished` has its row.
-async fn untouched(tenant: &Tenant<'_>, rows: &Rows) {
+async fn untouched(tenant: &TenantOn<'_>, rows: &Rows) {
     for (kind, name) in FURNITURE {
         let object = tenant.get(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} is gone"));
         assert_eq!(rows.with_key(&uid(&object)).await, 1, "{kind} {name}");

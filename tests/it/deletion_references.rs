@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::controller::{
-    Controller, Tenant, account_spec, api, backend, condition, create, gone, operator_spec, organization_spec, plan_of, ready, reason_is,
+    Controller, Tenant, account_spec, backend, condition, create, gone, operator_spec, organization_spec, plan_of, ready, reason_is,
 };
 use crate::rows::{FURNITURE, Rows, message, uid};
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
-use crate::controller::{Controller, Options, Tenant, api};
+use crate::controller::{Controller, Options, TenantOn, api};
 use crate::controlplane::ControlPlane;
 
 /// A store's rows.
@@ -110,7 +110,7 @@ pub fn program(kubeconfig: &Path, args: &[&str]) -> (bool, String) {
     (output.status.success(), text)
 }
 
-impl Tenant<'_> {
+impl TenantOn<'_> {
     /// Deletes an object as the garbage collector does: nobody confirmed, and no policy refuses.
     pub async fn collect(&self, kind: &str, name: &str) {
         let client = self.plane.client_as("system:serviceaccount:kube-system:generic-garbage-collector", &["system:masters"]).await;
@@ -187,6 +187,6 @@ pub async fn on_store(plane: &ControlPlane, database: &Path) -> Controller {
     Controller::start(plane, Options { database: Some(database), ..Options::default() }).await
 }
 
-/// What [`Tenant::furnished`] makes in the organization `one`, itself included.
+/// What [`TenantOn::furnished`] makes in the organization `one`, itself included.
 pub const FURNITURE: [(&str, &str); 5] =
     [("Organization", "one"), ("Operator", "one-first-operator"), ("Operator", "tom"), ("Department", "desk"), ("Widget", "web")];

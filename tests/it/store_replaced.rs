@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::controller::{BACKEND, Tenant, backend, condition, create, get, ready, reason_is};
+use crate::controller::{BACKEND, TenantOn, backend, condition, create, get, ready, reason_is};
 use crate::controlplane::ControlPlane;
 use crate::rows::{FURNITURE, Rows, files, message, on_store, uid};
 
@@ -21,7 +21,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The backend and all that stands on it say so.
-async fn replaced(tenant: &Tenant<'_>) -> String {
+async fn replaced(tenant: &TenantOn<'_>) -> String {
     let backend = reason_is(tenant.plane, "AccountBackend", "", BACKEND, "BackendReplaced").await;
     assert!(message(&backend).contains("kubectl annotate ab embedded deskplane.dev/accept-store="), "{}", message(&backend));
     tenant.reason("Account", "acme", "BackendReplaced").await;
@@ -47,7 +47,7 @@ async fn another_store_or_an_older_copy_makes_nothing_and_lets_nothing_go_until_
     let mut controller = on_store(&plane, &database).await;
     create(&plane, backend(BACKEND)).await;
     ready(&plane, "AccountBackend", "", BACKEND).await;
-    let tenant = Tenant::on(&plane, "replaced", json!({"seats": 10})).await;
+    let tenant = TenantOn::on(&plane, "replaced", json!({"seats": 10})).await;
     tenant.furnished().await;
     tenant.organization("two", "acme").await;
     tenant.ready("Organization", "two").await;
@@ -101,7 +101,7 @@ async fn another_store_or_an_older_copy_makes_nothing_and_lets_nothing_go_until_
 }
 
 /// With the wrong store in place, letting go works all the same, without telling it.
-async fn released(tenant: &Tenant<'_>) {
+async fn released(tenant: &TenantOn<'_>) {
     tenant.annotate("Organization", "two", "deskplane.dev/release", json!("two")).await;
     let organization = tenant.reason("Organization", "two", "Released").await;
     assert!(message(&organization).contains("without telling the backend"), "{}", message(&organization));
@@ -113,7 +113,7 @@ async fn released(tenant: &Tenant<'_>) {
     }
 }
 
-async fn accepted(tenant: &Tenant<'_>, database: &Path, before: &Value, said: &str) {
+async fn accepted(tenant: &TenantOn<'_>, database: &Path, before: &Value, said: &str) {
     let plane = tenant.plane;
     let accept = async |store: &str| {
         tenant.patch_cluster("AccountBackend", BACKEND, json!({"metadata": {"annotations": {"deskplane.dev/accept-store": store}}})).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::controller::{BACKEND, Tenant, backend, create, operator_spec, ready};
+use crate::controller::{BACKEND, TenantOn, backend, create, operator_spec, ready};
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::rows::{FURNITURE, Rows, bytes_have, command, message, on_store, program, uid};
 
@@ -17,7 +17,7 @@ async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is
     let mut controller = on_store(&plane, &database).await;
     create(&plane, backend(BACKEND)).await;
     ready(&plane, "AccountBackend", "", BACKEND).await;
-    let tenant = Tenant::on(&plane, "unguarded", json!({"seats": 10})).await;
+    let tenant = TenantOn::on(&plane, "unguarded", json!({"seats": 10})).await;
     tenant.furnished().await;
     for (kind, name) in FURNITURE {
         let object = tenant.ready(kind, name).await;
@@ -79,7 +79,7 @@ async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is
 }
 
 /// Whatever way a deletion is asked for, unconfirmed: nothing happens to the data.
-async fn held(tenant: &Tenant<'_>, rows: &Rows) {
+async fn held(tenant: &TenantOn<'_>, rows: &Rows) {
     let orphan = ["delete", "org", "one", "-n", &tenant.namespace, "--cascade=orphan", "--wait=false"];
     tenant.plane.kubectl_ok(&orphan);
     let held = tenant.reason("Organization", "one", "ConfirmationRequired").await;

@@ -86,10 +86,12 @@ fn desired(spec: &AccountSpec, plan: &Plan) -> DesiredAccount {
 }
 
 async fn apply(context: &Context, lineage: &Lineage, known: Option<Arc<Row>>, desired: &DesiredAccount) -> Result<Arc<Row>, Stop> {
+    let unsettled = lineage.connection.observed().usage(&lineage.account.key()).is_some_and(|usage| usage.unsettled);
     if let Some(row) = &known
         && let Fields::Account(observed) = &row.fields
         && !row.quarantined
         && diff::account(desired, observed).is_empty()
+        && !unsettled
     {
         return Ok(row.clone());
     }
@@ -110,7 +112,7 @@ async fn ensure_default_organization(context: &Context, account: &Account) -> Re
     let found = match found {
         Some(found) => found,
         None if namespace_terminating(context, account.namespace()) => return Ok(()),
-        None => Arc::new(create(context, account, default_organization_of(account, &name)).await?),
+        None => create(context, account, default_organization_of(account, &name)).await?,
     };
     if found.spec.account_ref.name == account.name() {
         return Ok(());

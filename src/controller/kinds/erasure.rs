@@ -123,7 +123,9 @@ async fn delete<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
     let result = context.api::<K>(object.namespace()).delete(object.name(), &parameters).await;
     context.metrics.api_write("delete");
     match result {
-        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        // Another object of that name by now: the cache learns of it.
+        Err(kube::Error::Api(status)) if status.code == 409 => Err(Stop::Outdated),
         Err(error) => Err(error.into()),
         Ok(_) => Ok(()),
     }

@@ -60,8 +60,11 @@ impl Member {
         if self.organization_has_row() { Ok(()) } else { Err(waiting_for_parent(context, &name_of(self.organization.as_ref()), false)) }
     }
 
-    /// Reads anew who can be reached in the organization, and wakes its widgets when that changed.
+    /// Reads anew who can be reached in the organization, and wakes its widgets when that changed. Without a row it reaches nobody.
     pub async fn refresh_reach(&self, context: &Context) -> Result<(), Stop> {
+        if !self.organization_has_row() {
+            return Ok(());
+        }
         let reach = bounded(self.lineage.connection.backend.reach(&self.key)).await?;
         if self.lineage.connection.observed().reaches(&self.key, reach) {
             context.wake_dependents(&name_of(self.organization.as_ref()), Kind::Widget);

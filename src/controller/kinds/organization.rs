@@ -228,7 +228,7 @@ async fn make_first_operator(context: &Context, organization: &Organization, inl
     if made.terminating() {
         return Err(Stop::Outdated);
     }
-    Ok(Arc::new(made))
+    Ok(made)
 }
 
 fn metadata(organization: &Organization, name: &str, starter: bool) -> ObjectMeta {

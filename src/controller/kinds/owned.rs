@@ -1,5 +1,7 @@
 //! What several kinds share: objects the controller makes itself, and objects that stay while they are in use.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::api::PostParams;
@@ -33,7 +35,11 @@ pub fn in_use(context: &Context, name: &ObjectName, field: &str) -> Cleanup {
 }
 
 /// Creates an object of our own making, with our finalizer and the given owner. One that exists already is returned as it is.
-pub async fn create<K: Cached>(context: &Context, owner: &impl Resource<DynamicType = ()>, mut object: K) -> Result<K, Stop> {
+pub async fn create<K: Cached>(context: &Context, owner: &impl Resource<DynamicType = ()>, mut object: K) -> Result<Arc<K>, Stop> {
+    let existing = context.cache().get::<K>(object.namespace(), object.name());
+    if let Some(existing) = existing {
+        return Ok(existing);
+    }
     let meta = object.meta_mut();
     meta.finalizers = Some(vec![K::FINALIZER.to_owned()]);
     meta.owner_references = owner_reference(owner).map(|owner| vec![owner]);
@@ -42,12 +48,9 @@ pub async fn create<K: Cached>(context: &Context, owner: &impl Resource<DynamicT
     let created = api.create(&parameters, &object).await;
     context.metrics.api_write("create");
     match created {
-        Ok(created) => {
-            context.returned(created.clone());
-            Ok(created)
-        }
+        Ok(created) => Ok(context.returned(created)),
         Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(object.name()).await? {
-            Some(existing) => Ok(existing),
+            Some(existing) => Ok(context.returned(existing)),
             None => Err(Stop::Outdated),
         },
         Err(error) => Err(error.into()),

@@ -103,6 +103,51 @@ async fn a_dropped_call_that_committed_still_wakes() {
     world.assert_whole().await;
 }
 
+/// A full disk is an error in words; nothing is half written, and the store goes on when there is room.
+#[tokio::test]
+async fn a_full_disk_is_said_and_survived() {
+    let world = World::with_account(seats(5000)).await;
+    world.organization("org").await.unwrap();
+    world.others("PRAGMA max_page_count = 1").await;
+    let mut refused = None;
+    for number in 0..2000 {
+        if let Err(error) = world.operator("org", &format!("o{number}")).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let said = matches!(&refused, Some(BackendError::Transient(why)) if why.contains("full"));
+    assert!(said, "{refused:?}");
+    world.assert_whole().await;
+    world.others("PRAGMA max_page_count = 1000000").await;
+    world.operator("org", "last").await.unwrap();
+    world.assert_whole().await;
+}
+
+#[tokio::test]
+async fn a_read_only_store_is_said() {
+    let world = World::with_account(seats(5)).await;
+    world.others("PRAGMA query_only = ON").await;
+    let refused = world.organization("org").await;
+    assert!(matches!(&refused, Err(BackendError::Transient(why)) if why.contains("read-only")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_queue_survives_a_restart() {
+    let mut world = World::with_account(seats(2)).await;
+    world.organization("org").await.unwrap();
+    world.operator("org", "tom").await.unwrap();
+    missing(world.operator("org", "eva").await);
+    missing(world.operator("org", "max").await);
+    world.delete("tom").await.unwrap();
+    world.restart().await;
+    assert_eq!(world.session.epoch, 2);
+    assert_eq!(world.ticket("eva").await, (None, true));
+    assert_eq!(missing(world.operator("org", "max").await), (Place::Seat, Some(1)));
+    world.operator("org", "eva").await.unwrap();
+    world.assert_whole().await;
+}
+
 #[tokio::test]
 async fn calls_are_executed_in_the_order_they_were_made() {
     let world = World::with_account(seats(6)).await;

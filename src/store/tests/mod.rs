@@ -170,10 +170,21 @@ impl World {
         names
     }
 
+    /// Ends the process, as far as the store can tell, and starts another one.
+    async fn restart(&mut self) {
+        let path = self.path();
+        self.store.close().await;
+        // The lock goes with the store: another file holds the place meanwhile.
+        self.store = Store::open(&self.folder.path().join("other.db"), "owner").await.expect("another store");
+        self.store = Store::open(&path, "owner").await.expect("the store");
+        self.session = self.store.begin_epoch().await.expect("an epoch");
+        self.wakes = self.store.take_wakes().expect("the wakes");
+    }
+
     /// Runs SQL as another program would.
-    async fn others(&self, sql: &'static str) {
+    async fn others(&self, sql: &str) {
         let mut writer = self.store.writer().await;
-        sqlx::raw_sql(sql).execute(writer.idle().await).await.expect("SQL of others");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(writer.idle().await).await.expect("SQL of others");
     }
 
     async fn number(&self, sql: &'static str) -> i64 {

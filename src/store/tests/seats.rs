@@ -188,6 +188,10 @@ async fn only_the_first_ten_know_their_place() {
     world.store.pause_ticket(&world.session, &key("w1"), false).await.unwrap();
     assert_eq!(world.ticket("w1").await, (Some(1), false));
     assert_eq!(world.ticket("w11").await, (Some(10), false));
+    assert_eq!(world.ticket("w12").await, (None, false), "pushed out of the first ten");
+    let mut woken = world.woken();
+    woken.sort();
+    assert_eq!(woken, ["w1", "w10", "w11", "w12", "w3", "w4", "w5", "w6", "w7", "w8", "w9"]);
     world.assert_whole().await;
 }
 
@@ -221,6 +225,18 @@ async fn rows_of_others_count_and_their_places_go_to_those_who_wait() {
     world.others("DELETE FROM operators WHERE key IS NULL").await;
     assert_eq!(missing(world.operator("org", "new").await), (Place::Seat, Some(1)), "eva comes first");
     assert_eq!(world.ticket("eva").await, (None, true));
+    world.assert_whole().await;
+}
+
+#[tokio::test]
+async fn an_unchanged_account_still_puts_its_queue_right() {
+    let mut world = World::with_account(seats(2)).await;
+    world.organization("org").await.unwrap();
+    world.operator("org", "tom").await.unwrap();
+    missing(world.operator("org", "eva").await);
+    world.others("UPDATE operators SET suspended = 1 WHERE key = 'uid-tom'").await;
+    world.account("acme", seats(2)).await.unwrap();
+    assert_eq!(world.woken(), ["eva"]);
     world.assert_whole().await;
 }
 

@@ -1,0 +1,248 @@
+//! The runner over an API server in memory and a real store, with a fault at every single write of a run.
+//!
+//! The oracle is the run without faults: the same objects with the same conditions, exactly one row for each, no finding of
+//! `store check`, and nothing more to write.
+
+mod faulty;
+mod memory;
+mod script;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::runtime::events::{Recorder, Reporter};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
+use crate::backend::Wake;
+use crate::backend::embedded::Embedded;
+use crate::domain::rows::{Answer, Key};
+use crate::store::Store;
+
+use super::cache::{Cached, Entry};
+use super::connection::Connection;
+use super::context::{Context, Scope};
+use super::metrics::Metrics;
+use super::object::ObjectName;
+use super::runner::{Failures, turn};
+use super::{mapping, run, usage};
+
+use faulty::Faulty;
+use memory::Memory;
+use script::{Fault, Script};
+
+/// Far more passes than any run here needs.
+const MANY: usize = 2_000;
+
+/// A cluster and a database that outlive the controllers on them.
+struct World {
+    memory: Arc<Memory>,
+    folder: tempfile::TempDir,
+}
+
+/// A controller on them, driven pass by pass.
+struct Life {
+    context: Context,
+    script: Arc<Script>,
+    store: Arc<Store>,
+    wakes: UnboundedReceiver<Wake>,
+    memory: Arc<Memory>,
+}
+
+impl World {
+    /// An account with its default organization, its starter kit, one more operator with credentials, and one who waits.
+    fn new() -> Self {
+        let memory = Arc::new(Memory::default());
+        memory.create("AccountBackend", "", "embedded", &json!({"controllerName": "c", "embedded": {}, "resyncInterval": "10m"}));
+        memory.create("Plan", "", "small", &json!({"limits": {"seats": 2}}));
+        memory.create(
+            "Account",
+            "ns",
+            "acme",
+            &json!({"backendRef": {"name": "embedded"}, "planRef": {"name": "small"},
+            "owner": {"email": "ada@acme.example"}, "deletionProtection": true}),
+        );
+        for name in ["tina", "tom"] {
+            let email = format!("{name}@acme.example");
+            memory.create("Operator", "ns", name, &json!({"organizationRef": {"name": "acme-default"}, "email": email}));
+        }
+        Self { memory, folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// Confirms and deletes the account.
+    fn delete_account(&self) {
+        let confirm = json!([{"op": "add", "path": "/metadata/annotations", "value": {"deskplane.dev/confirm-deletion": "acme"}}]);
+        self.memory.patch("Account", "ns", "acme", confirm);
+        self.memory.delete("Account", "ns", "acme");
+    }
+
+    async fn live(&self, script: Script) -> Life {
+        let script = Arc::new(script);
+        let store = Store::open(&self.folder.path().join("store.db"), "owner").await.expect("the store opens");
+        let store = Arc::new(store);
+        let inner = Embedded::new(store.clone());
+        let wakes = store.take_wakes().expect("the first to take them");
+        let backend = Arc::new(Faulty { inner, script: script.clone() });
+        let client = self.memory.client(&script);
+        let recorder = Recorder::new(client.clone(), Reporter { controller: "c".to_owned(), instance: None });
+        let scope = Scope { controller_name: "c".to_owned(), namespaces: Vec::new() };
+        let connection = Arc::new(Connection::new(backend));
+        let context = Context::new(client, scope, connection, recorder, Metrics::default(), CancellationToken::new());
+        self.memory.take_changes();
+        for object in self.memory.objects() {
+            deliver(&context, object, true);
+        }
+        Life { context, script, store, wakes, memory: self.memory.clone() }
+    }
+
+    /// Lives until it is at rest; after a death, a second life goes on. Returns the last one.
+    async fn run(&self, script: Script) -> Life {
+        let mut life = self.live(script).await;
+        life.run().await;
+        if life.script.dead() {
+            drop(life);
+            life = self.live(Script::default()).await;
+            life.run().await;
+        }
+        life
+    }
+}
+
+impl Life {
+    async fn run(&mut self) {
+        let failures = Failures::default();
+        for _ in 0..MANY {
+            for (object, exists) in self.memory.take_changes() {
+                deliver(&self.context, object, exists);
+            }
+            while let Ok(wake) = self.wakes.try_recv() {
+                run::follow(&self.context, wake);
+            }
+            if self.script.dead() {
+                return;
+            }
+            if let Some(name) = self.context.queue.try_next() {
+                turn(&self.context, &failures, name).await;
+                continue;
+            }
+            let marked = self.context.marks.take_all();
+            if marked.is_empty() {
+                return;
+            }
+            for name in marked {
+                usage::report(&self.context, name).await;
+            }
+        }
+        panic!("not at rest after {MANY} passes; writes: {:#?}", self.script.writes());
+    }
+
+    /// Objects by name, with what must not depend on when faults came: conditions without times, ids as "there is one".
+    fn state(&self) -> BTreeMap<String, Value> {
+        let summary = |object: &Value| {
+            let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let conditions: Vec<_> = conditions.iter().map(|one| json!([one["type"], one["status"], one["reason"]])).collect();
+            let status = &object["status"];
+            json!({"conditions": conditions, "row": status["externalId"].is_string(), "seats": status["seatSummary"],
+                "seat": status["seat"], "members": status["members"], "finalizers": object["metadata"]["finalizers"]})
+        };
+        let mut state: BTreeMap<_, _> = self
+            .memory
+            .objects()
+            .iter()
+            .map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), summary(object)))
+            .collect();
+        // A fault may decide who of the two comes first, but not that one holds the seat and the other waits.
+        let mut rivals: Vec<_> = ["tina", "tom"].into_iter().filter_map(|name| state.remove(&format!("\"Operator\" \"{name}\""))).collect();
+        rivals.sort_by_key(Value::to_string);
+        if !rivals.is_empty() {
+            state.insert("rivals".to_owned(), Value::Array(rivals));
+        }
+        state
+    }
+
+    async fn one_row_for_each(&self) {
+        for object in self.memory.objects() {
+            if object["status"]["externalId"].is_string() {
+                let key = Key::from(object["metadata"]["uid"].as_str().expect("a UID"));
+                let answer = self.store.lookup(&key).await.expect("an answer");
+                let Answer::Present(row) = answer else { panic!("{} has no row: {answer:?}", object["metadata"]["name"]) };
+                assert_eq!(object["status"]["externalId"], row.external_id, "{}", object["metadata"]["name"]);
+            }
+        }
+        let findings = self.store.reader().check().await.expect("the check runs");
+        assert!(findings.is_empty(), "{findings:?}");
+        let orphans = self.store.reader().orphans().await.expect("the list of orphans");
+        assert!(orphans.is_empty(), "{orphans:?}");
+    }
+}
+
+/// Hands an object to the controller as a watch would.
+fn deliver(context: &Context, object: Value, exists: bool) {
+    match object["kind"].as_str() {
+        Some("AccountBackend") => absorb::<AccountBackend>(context, object, exists),
+        Some("Plan") => absorb::<Plan>(context, object, exists),
+        Some("Account") => absorb::<Account>(context, object, exists),
+        Some("Organization") => absorb::<Organization>(context, object, exists),
+        Some("Operator") => absorb::<Operator>(context, object, exists),
+        Some("Department") => absorb::<Department>(context, object, exists),
+        Some("Widget") => absorb::<Widget>(context, object, exists),
+        _ => {}
+    }
+}
+
+fn absorb<K: Cached>(context: &Context, object: Value, exists: bool) {
+    let object: K = serde_json::from_value(object).expect("a readable object");
+    let entry = Entry::Good(Arc::new(object));
+    let name: ObjectName = entry.object_name();
+    if exists { mapping::absorb(context, &entry) } else { mapping::gone::<K>(context, &name, &entry.key()) }
+}
+
+/// Every fault at every write of the reference run.
+async fn each_fault(start: impl AsyncFn() -> World, check: impl AsyncFn(&Life, &str)) {
+    let reference = start().await.run(Script::default()).await;
+    let writes = reference.script.writes();
+    let expected = reference.state();
+    drop(reference);
+    for (number, write) in writes.iter().enumerate() {
+        for fault in [Fault::DieBefore, Fault::DieAfter, Fault::LoseReply, Fault::Refuse(409), Fault::Refuse(429), Fault::Refuse(500)] {
+            let what = format!("{fault:?} at write {number}, {write}");
+            let world = start().await;
+            let life = world.run(Script::with(number, fault)).await;
+            assert_eq!(life.state(), expected, "{what}");
+            check(&life, &what).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_at_whichever_write_everything_is_made_exactly_once() {
+    each_fault(async || World::new(), async |life, _| life.one_row_for_each().await).await;
+}
+
+#[tokio::test]
+async fn whatever_fails_at_whichever_write_a_confirmed_account_is_erased_completely() {
+    let start = async || {
+        let world = World::new();
+        drop(world.run(Script::default()).await);
+        world.delete_account();
+        world
+    };
+    each_fault(start, async |life, what| {
+        let left: Vec<_> = life.state().into_keys().collect();
+        assert_eq!(left, ["\"AccountBackend\" \"embedded\"", "\"Plan\" \"small\""], "{what}");
+        let (rows, next) = life.store.accounts(None).await.expect("a listing");
+        assert!(rows.is_empty() && next.is_none(), "{what}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_life_on_what_has_converged_writes_nothing() {
+    let world = World::new();
+    drop(world.run(Script::default()).await);
+    let mut second = world.live(Script::default()).await;
+    second.run().await;
+    assert_eq!(second.script.writes(), Vec::<String>::new());
+}

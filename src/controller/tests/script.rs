@@ -1,0 +1,61 @@
+//! What goes wrong, and at which write: one counter over the writes to the API server and to the store.
+
+use std::sync::{Mutex, PoisonError};
+
+/// A fault at one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The controller dies before the write.
+    DieBefore,
+    /// The write is done, and the controller dies.
+    DieAfter,
+    /// The write is done, and the reply is lost.
+    LoseReply,
+    /// The write is refused with this HTTP status; at the store: it cannot be reached.
+    Refuse(u16),
+}
+
+/// The plan of a run.
+#[derive(Default)]
+pub struct Script(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    writes: Vec<String>,
+    fault: Option<(usize, Fault)>,
+    dead: bool,
+}
+
+impl Script {
+    /// A run with a fault at the write of that number, counted from 0.
+    pub fn with(at: usize, fault: Fault) -> Self {
+        Self(Mutex::new(State { fault: Some((at, fault)), ..State::default() }))
+    }
+
+    /// A write is about to be done. `Some`: what goes wrong with it.
+    pub fn write(&self, what: &str) -> Option<Fault> {
+        let mut state = self.lock();
+        if state.dead {
+            return Some(Fault::DieBefore);
+        }
+        let number = state.writes.len();
+        state.writes.push(what.to_owned());
+        let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+        state.dead = matches!(fault, Some(Fault::DieBefore | Fault::DieAfter));
+        fault
+    }
+
+    /// The controller has died.
+    pub fn dead(&self) -> bool {
+        self.lock().dead
+    }
+
+    /// What was written so far.
+    pub fn writes(&self) -> Vec<String> {
+        self.lock().writes.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
