@@ -8,11 +8,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use kube::api::Patch;
 use serde_json::json;
 
 use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
-use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
 use crate::domain::rows::Key;
@@ -236,9 +234,6 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         K::describe(&mut status, failure);
         quietly(report::failed(context, current, status, failure).await)?;
         leave_the_queue(context, &object.key(), failure.reason).await?;
-        if failure.reason == Reason::Released && !object.terminating() && !object.released() {
-            let_go_with_its_parent(context, object).await?;
-        }
     }
     result
 }
@@ -314,24 +309,6 @@ async fn let_go_released<K: Reconcile>(context: &Context, object: &std::sync::Ar
     quietly(report::failed(context, object.as_ref(), status, &failure).await)?;
     remove_finalizer(context, object.as_ref()).await?;
     Ok(None)
-}
-
-/// A live object whose row went with a released parent is marked as released itself and loses its finalizer: it must not hang when
-/// nobody runs the controller any more. One write, since the admission policy would put the finalizer back.
-async fn let_go_with_its_parent<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
-    let Some(current) = context.cache().get::<K>(object.namespace(), object.name()) else { return Ok(()) };
-    let meta = current.metadata();
-    let finalizers: Vec<_> = meta.finalizers.iter().flatten().filter(|one| *one != K::FINALIZER).collect();
-    let patch = Patch::Merge(json!({"metadata": {
-        "uid": meta.uid,
-        "resourceVersion": meta.resource_version,
-        "annotations": {RELEASE: current.name()},
-        "finalizers": finalizers,
-    }}));
-    let result = context.api::<K>(current.namespace()).patch(current.name(), &report::params(), &patch).await;
-    context.metrics.api_write("patch");
-    context.returned(result.map_err(outdated)?);
-    Ok(())
 }
 
 /// Removes our finalizer from exactly this object.
