@@ -10,7 +10,7 @@ use crate::domain::rows::Key;
 
 use super::cache::{Cached, Entry, Replaced};
 use super::context::Context;
-use super::object::{Kind, Managed, ObjectName, Status};
+use super::object::{Kind, Managed, Meta, ObjectName, Status};
 
 /// How long a department waits for further changes of its members.
 const MEMBERS_DELAY: Duration = Duration::from_secs(1);
@@ -159,7 +159,7 @@ pub fn email_freed(context: &Context, organization: &ObjectName) {
         let conditions = operator.status.as_ref().map(Status::conditions).unwrap_or_default();
         let taken = find(conditions, READY).is_some_and(|ready| ready.reason == Reason::EmailTaken.as_str());
         // A pass under way may be about to say so.
-        if taken || context.queue.active(&name) {
+        if taken || !operator.terminating() && context.queue.active(&name) {
             context.queue.push(name);
         }
     }

@@ -239,9 +239,6 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         K::describe(&mut status, failure);
         quietly(report::failed(context, current, status, failure).await)?;
         leave_the_queue(context, &object.key(), failure.reason).await?;
-        if failure.reason == Reason::Released && !object.terminating() && !object.released() {
-            let_go_with_its_parent(context, object).await?;
-        }
     }
     result
 }

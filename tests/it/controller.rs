@@ -128,7 +128,7 @@ impl Controller {
     }
 
     /// The token with which controllers of that control plane authenticate.
-    pub fn token(&self, plane: &ControlPlane) -> String {
+    pub fn token(plane: &ControlPlane) -> String {
         let text = std::fs::read_to_string(plane.state().join("controller.kubeconfig")).expect("the controller's kubeconfig");
         let token = text.lines().find_map(|line| line.trim().strip_prefix("token: ")).expect("a token");
         token.to_owned()

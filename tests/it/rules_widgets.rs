@@ -15,7 +15,7 @@ async fn department(tenant: &Tenant, name: &str, operators: &[&str]) {
     tenant.create("Department", name, spec).await;
 }
 
-/// Waits until the widget is AlwaysOffline for this reason; it is Ready all the same.
+/// Waits until the widget is `AlwaysOffline` for this reason; it is Ready all the same.
 async fn offline(tenant: &Tenant, reason: &str, advice: &str) {
     let widget = tenant.until("Widget", "web", reason, |widget| condition(widget, "Available")["reason"] == reason).await;
     assert_eq!(condition(&widget, "Available")["status"], "False");
