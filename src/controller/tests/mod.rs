@@ -16,8 +16,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
-use crate::backend::embedded::Embedded;
 use crate::backend::Wake;
+use crate::backend::embedded::Embedded;
 use crate::domain::rows::{Answer, Key};
 use crate::store::Store;
 
