@@ -151,7 +151,7 @@ fn was_taken(operator: &Operator) -> bool {
 fn taken(operator: &Operator) -> Failure {
     let name = secret_name(operator);
     let message = format!(
-        "The Secret \"{name}\" exists already and is not this operator's, so no credentials were made. \
+        "The Secret \"{name}\" exists already, and it is not one that was just made for this operator, so no credentials were made. \
          Delete that Secret, or delete this operator and create it with another spec.credentials.secretName."
     );
     Failure::new(Reason::NameTaken, message).with_backoff()
