@@ -9,6 +9,7 @@ mod crds;
 mod crds_input;
 mod crds_objects;
 mod database;
+mod life;
 mod policies;
 mod policies_authorization;
 mod policies_deletion;
