@@ -101,9 +101,9 @@ pub enum CredentialOutcome {
         /// Hash of the password in the Secret.
         hash: String,
     },
-    /// The Secret was there already, after an earlier intent of ours: the intent's hash becomes active.
+    /// The Secret of an earlier intent of ours is there: the intent's hash becomes active.
     FoundFromIntent,
-    /// The Secret belongs to somebody else, or none is wanted any more: the intent, or the active hash, is dropped.
+    /// The Secret belongs to somebody else, was never made, or is not wanted any more: the intent, or the active hash, is dropped.
     Dropped,
 }
 

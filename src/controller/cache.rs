@@ -75,6 +75,7 @@ pub struct Cache {
     /// Namespaces by name.
     pub namespaces: HashMap<String, NamespaceFacts>,
     dependents: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    mentions: HashMap<ObjectName, BTreeSet<ObjectName>>,
     keys: HashMap<Key, ObjectName>,
 }
 
@@ -130,17 +131,26 @@ impl Cache {
 
     /// UID of the object of that name.
     pub fn key_of(&self, name: &ObjectName) -> Option<Key> {
-        fn key<K: Cached>(cache: &Cache, name: &ObjectName) -> Option<Key> {
-            K::table(cache).get(name).map(Entry::key)
+        self.metadata(name).map(|meta| Key(meta.uid.clone().unwrap_or_default()))
+    }
+
+    /// Creation time of the object of that name, in seconds.
+    fn created(&self, name: &ObjectName) -> i64 {
+        self.metadata(name).and_then(|meta| meta.creation_timestamp.as_ref()).map_or(0, |time| time.0.as_second())
+    }
+
+    fn metadata(&self, name: &ObjectName) -> Option<&ObjectMeta> {
+        fn of<'a, K: Cached>(cache: &'a Cache, name: &ObjectName) -> Option<&'a ObjectMeta> {
+            K::table(cache).get(name).map(Entry::metadata)
         }
         match name.kind {
-            Kind::AccountBackend => key::<AccountBackend>(self, name),
-            Kind::Plan => key::<Plan>(self, name),
-            Kind::Account => key::<Account>(self, name),
-            Kind::Organization => key::<Organization>(self, name),
-            Kind::Operator => key::<Operator>(self, name),
-            Kind::Department => key::<Department>(self, name),
-            Kind::Widget => key::<Widget>(self, name),
+            Kind::AccountBackend => of::<AccountBackend>(self, name),
+            Kind::Plan => of::<Plan>(self, name),
+            Kind::Account => of::<Account>(self, name),
+            Kind::Organization => of::<Organization>(self, name),
+            Kind::Operator => of::<Operator>(self, name),
+            Kind::Department => of::<Department>(self, name),
+            Kind::Widget => of::<Widget>(self, name),
         }
     }
 
@@ -160,7 +170,12 @@ impl Cache {
         self.dependents(parent, K::KIND).filter_map(|one| self.get::<K>(&one.namespace, &one.name)).collect()
     }
 
-    /// Names of all objects that name `parent`, directly or not.
+    /// Names of the objects that name `other` without being its dependents.
+    pub fn mentioned_by(&self, other: &ObjectName) -> impl Iterator<Item = &ObjectName> {
+        self.mentions.get(other).into_iter().flatten()
+    }
+
+    /// Names of all objects that name `parent`, directly or not: parents first, then in the order of creation.
     pub fn descendants(&self, parent: &ObjectName) -> Vec<ObjectName> {
         let mut found = Vec::new();
         let mut open = vec![parent];
@@ -170,24 +185,15 @@ impl Cache {
                 open.push(child);
             }
         }
+        found.sort_by_cached_key(|name| (name.kind, self.created(name), name.clone()));
         found
     }
 
-    /// Names of all objects, of all kinds, with their creation times (seconds); for the first listing only.
-    pub fn all_names(&self) -> Vec<(i64, ObjectName)> {
-        fn names<K: Managed>(table: &Table<K>) -> impl Iterator<Item = (i64, ObjectName)> + '_ {
-            table
-                .iter()
-                .map(|(name, entry)| (entry.metadata().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()), name.clone()))
-        }
-        names(&self.backends)
-            .chain(names(&self.plans))
-            .chain(names(&self.accounts))
-            .chain(names(&self.organizations))
-            .chain(names(&self.operators))
-            .chain(names(&self.departments))
-            .chain(names(&self.widgets))
-            .collect()
+    /// Names of all objects of all kinds, parents first, then in the order of creation; for the first listing only.
+    pub fn all_names(&self) -> Vec<ObjectName> {
+        let mut names: Vec<_> = self.keys.values().cloned().collect();
+        names.sort_by_cached_key(|name| (name.kind, self.created(name), name.clone()));
+        names
     }
 
     /// Names of all objects in a namespace; for changes of the namespace itself only.
@@ -232,6 +238,9 @@ impl Cache {
             for parent in object.parents() {
                 self.dependents.entry(parent).or_default().insert(name.clone());
             }
+            for other in object.mentions() {
+                self.mentions.entry(other).or_default().insert(name.clone());
+            }
         }
     }
 
@@ -240,12 +249,19 @@ impl Cache {
         let Entry::Good(object) = entry else { return };
         debug_assert_eq!(&name_of(object.as_ref()), name);
         for parent in object.parents() {
-            if let Some(all) = self.dependents.get_mut(&parent) {
-                all.remove(name);
-                if all.is_empty() {
-                    self.dependents.remove(&parent);
-                }
-            }
+            remove(&mut self.dependents, &parent, name);
+        }
+        for other in object.mentions() {
+            remove(&mut self.mentions, &other, name);
+        }
+    }
+}
+
+fn remove(index: &mut HashMap<ObjectName, BTreeSet<ObjectName>>, of: &ObjectName, name: &ObjectName) {
+    if let Some(all) = index.get_mut(of) {
+        all.remove(name);
+        if all.is_empty() {
+            index.remove(of);
         }
     }
 }

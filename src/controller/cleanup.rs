@@ -194,19 +194,17 @@ impl Parents {
                     .to_owned()
             }
             (_, Some(organization), account) => {
-                let organization = organization.name();
-                let account = account.as_ref().map(|account| {
-                    format!(
-                        ", or the Account: kubectl annotate acct {} -n {namespace} \
-                    deskplane.dev/confirm-deletion={}",
-                        account.name(),
-                        account.name()
-                    )
-                });
+                let confirm = |short: &str, name: &str| {
+                    format!("kubectl annotate {short} {name} -n {namespace} --overwrite deskplane.dev/confirm-deletion={name}")
+                };
+                // The default organization goes only with its Account.
+                let own = (!organization_facts(organization).is_default)
+                    .then(|| format!("the Organization: {}", confirm("org", organization.name())));
+                let account = account.as_ref().map(|account| format!("the Account: {}", confirm("acct", account.name())));
                 format!(
                     "Held, nothing is erased: the Organization, Account or Namespace is being deleted, and nobody confirmed that the data may go. \
-                     Confirm the Organization: kubectl annotate org {organization} -n {namespace} deskplane.dev/confirm-deletion={organization}{}",
-                    account.unwrap_or_default()
+                     Confirm {}",
+                    own.into_iter().chain(account).collect::<Vec<_>>().join(", or ")
                 )
             }
         };

@@ -137,7 +137,9 @@ impl Context {
         };
         drop(backends);
         if !same {
-            let descendants = self.cache().descendants(&ObjectName::cluster(Kind::AccountBackend, name));
+            let name = ObjectName::cluster(Kind::AccountBackend, name);
+            self.queue.resume(&name);
+            let descendants = self.cache().descendants(&name);
             self.queue.push_all(descendants);
         }
     }

@@ -10,8 +10,7 @@ use crate::domain::rows::Key;
 
 use super::cache::{Cached, Entry, Replaced};
 use super::context::Context;
-use super::lineage::matches;
-use super::object::{Kind, Managed, ObjectName, Status};
+use super::object::{Kind, Managed, Meta, ObjectName, Status};
 
 /// How long a department waits for further changes of its members.
 const MEMBERS_DELAY: Duration = Duration::from_secs(1);
@@ -76,7 +75,7 @@ fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K
                 context.queue.push_all(parents(old.or(new)));
             }
         }
-        Kind::Operator => operator(context, name, &parents(new.or(old)), old.is_none() || new.is_none()),
+        Kind::Operator => operator(context, name, &parents(new.or(old))),
         Kind::Department | Kind::Widget => {}
     }
 }
@@ -106,15 +105,10 @@ fn parents<K: Managed>(entry: Option<&Entry<K>>) -> Vec<ObjectName> {
     }
 }
 
-/// An operator came, went or changed: departments that name or select it, and an organization that waits for it.
-fn operator(context: &Context, name: &ObjectName, parents: &[ObjectName], existence: bool) {
+/// An operator came, went or changed: departments that name or may select it, and an organization that waits for it.
+fn operator(context: &Context, name: &ObjectName, parents: &[ObjectName]) {
+    departments(context, name, parents);
     for organization in parents {
-        let departments = context.cache().dependent_objects::<Department>(organization);
-        for department in departments {
-            if mentions(&department, context, name) || existence && is_waiting(&department) {
-                context.queue.push_after(super::object::name_of(department.as_ref()), MEMBERS_DELAY);
-            }
-        }
         let waits = context
             .cache()
             .get::<Organization>(&organization.namespace, &organization.name)
@@ -125,54 +119,50 @@ fn operator(context: &Context, name: &ObjectName, parents: &[ObjectName], existe
     }
 }
 
-fn mentions(department: &Department, context: &Context, operator: &ObjectName) -> bool {
-    let Some(members) = &department.spec.members else { return false };
-    // A selector may have matched before the change, so its departments are always looked at.
-    let selected = members.selector.is_some();
-    let exists = context.cache().get::<Operator>(&operator.namespace, &operator.name);
-    let matched = exists.is_some_and(|operator| {
-        let labels = operator.metadata.labels.clone().unwrap_or_default();
-        members.selector.as_ref().is_some_and(|selector| matches(selector, &labels))
-    });
-    selected || matched || members.operators.iter().any(|member| member.name == operator.name)
-}
-
-fn is_waiting(department: &Department) -> bool {
-    let conditions = department.status.as_ref().map(Status::conditions).unwrap_or_default();
-    find(conditions, READY).is_some_and(|ready| ready.reason == Reason::WaitingForMember.as_str())
+/// Departments that name an operator, and those of its organization that have a selector: it may have matched before the change.
+fn departments(context: &Context, operator: &ObjectName, organizations: &[ObjectName]) {
+    let cache = context.cache();
+    let selecting = organizations.iter().flat_map(|organization| cache.dependent_objects::<Department>(organization));
+    let selecting = selecting.filter(|department| department.spec.members.as_ref().is_some_and(|members| members.selector.is_some()));
+    let mut found: Vec<_> = selecting.map(|department| super::object::name_of(department.as_ref())).collect();
+    found.extend(cache.mentioned_by(operator).cloned());
+    drop(cache);
+    for department in found {
+        context.queue.push_after(department, MEMBERS_DELAY);
+    }
 }
 
 /// An organization got its row: everything in it can go on.
 pub fn organization_made(context: &Context, organization: &ObjectName) {
+    context.queue.resume(organization);
     let descendants = context.cache().descendants(organization);
     context.queue.push_all(descendants);
 }
 
 /// An account got its row: its organizations can go on.
 pub fn account_made(context: &Context, account: &Account) {
-    context.wake_dependents(&super::object::name_of(account), Kind::Organization);
+    let name = super::object::name_of(account);
+    context.queue.resume(&name);
+    context.wake_dependents(&name, Kind::Organization);
 }
 
 /// An operator got a row, lost its seat or got it back: departments that name or select it.
 pub fn operator_seated(context: &Context, operator: &Operator) {
-    for organization in Managed::parents(operator) {
-        let departments = context.cache().dependent_objects::<Department>(&organization);
-        for department in departments {
-            if mentions(&department, context, &super::object::name_of(operator)) {
-                context.queue.push_after(super::object::name_of(department.as_ref()), MEMBERS_DELAY);
-            }
-        }
-    }
+    departments(context, &super::object::name_of(operator), &Managed::parents(operator));
 }
 
 /// An e-mail of the organization became free: operators who want one that was taken.
 pub fn email_freed(context: &Context, organization: &ObjectName) {
     let operators = context.cache().dependent_objects::<Operator>(organization);
-    let waiting = operators.iter().filter(|operator| {
+    for operator in operators {
+        let name = super::object::name_of(operator.as_ref());
         let conditions = operator.status.as_ref().map(Status::conditions).unwrap_or_default();
-        find(conditions, READY).is_some_and(|ready| ready.reason == Reason::EmailTaken.as_str())
-    });
-    context.queue.push_all(waiting.map(|operator| super::object::name_of(operator.as_ref())));
+        let taken = find(conditions, READY).is_some_and(|ready| ready.reason == Reason::EmailTaken.as_str());
+        // A pass under way may be about to say so.
+        if taken || !operator.terminating() && context.queue.active(&name) {
+            context.queue.push(name);
+        }
+    }
 }
 
 /// An object went for good: its parents may have waited for that.

@@ -21,6 +21,7 @@ mod metrics;
 pub mod object;
 mod observed;
 mod queue;
+mod released;
 mod report;
 mod run;
 mod runner;

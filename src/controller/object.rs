@@ -136,6 +136,10 @@ pub trait Managed: Resource<DynamicType = ()> + Clone + fmt::Debug + Deserialize
     fn status(&self) -> Option<&Self::Status>;
     /// The objects its spec names, whose dependent it is.
     fn parents(&self) -> Vec<ObjectName>;
+    /// Further objects its spec names, on whose changes it is looked at again.
+    fn mentions(&self) -> Vec<ObjectName> {
+        Vec::new()
+    }
     /// An API for its objects in a namespace; for the cluster-scoped kinds the namespace is empty.
     fn api(client: Client, namespace: &str) -> Api<Self>;
     /// An API to watch its objects: in one namespace, or everywhere. One that cannot be read does not hold up the others.
@@ -222,7 +226,7 @@ macro_rules! managed {
     (@api namespaced, $client:ident, $namespace:ident) => {
         Api::namespaced($client, $namespace)
     };
-    ($kind:ident, $scope:ident, $status:ident, $finalizer:expr, $object:ident => $parents:expr $(, $evidence:ident)?) => {
+    ($kind:ident, $scope:ident, $status:ident, $finalizer:expr, $object:ident => $parents:expr $(, $evidence:ident)? $(; mentions $mentions:expr)?) => {
         impl Status for $status {
             fn observed_generation(&self) -> i64 {
                 self.observed_generation
@@ -251,6 +255,10 @@ macro_rules! managed {
                 let $object = self;
                 $parents
             }
+            $(fn mentions(&self) -> Vec<ObjectName> {
+                let $object = self;
+                $mentions
+            })?
             fn api(client: Client, namespace: &str) -> Api<Self> {
                 managed!(@api $scope, client, namespace)
             }
@@ -278,7 +286,10 @@ managed!(Operator, namespaced, OperatorStatus, ERASE_FINALIZER, operator => vec!
 ], evidence);
 managed!(Department, namespaced, DepartmentStatus, ERASE_FINALIZER, department => vec![
     ObjectName::new(Kind::Organization, Meta::namespace(department), &department.spec.organization_ref.name),
-], evidence);
+], evidence; mentions {
+    let named = department.spec.members.iter().flat_map(|members| &members.operators);
+    named.map(|operator| ObjectName::new(Kind::Operator, Meta::namespace(department), &operator.name)).collect()
+});
 managed!(Widget, namespaced, WidgetStatus, ERASE_FINALIZER, widget => vec![
     ObjectName::new(Kind::Organization, Meta::namespace(widget), &widget.spec.organization_ref.name),
 ], evidence);

@@ -68,6 +68,14 @@ impl Observed {
         self.tickets.insert(key.clone(), ticket);
     }
 
+    /// Takes over what became of a ticket that is known; whoever is about to ask again learns it then.
+    pub fn hears(&mut self, key: &Key, ticket: TicketView) {
+        self.touch(key);
+        if let Some(known) = self.tickets.get_mut(key) {
+            *known = ticket;
+        }
+    }
+
     /// The next pass over the object asks the backend again instead of trusting its ticket.
     pub fn ask_again(&mut self, key: &Key) {
         self.touch(key);

@@ -1,7 +1,8 @@
 //! The work queue: each object at most once, never twice at a time, namespaces in turn.
 //!
 //! An object pushed while it is being worked on is worked on again afterwards. A child can be deferred to its parent: it comes back
-//! when the parent's pass ends, so that nothing is written about a state that lasts for milliseconds.
+//! when the parent's pass ends, so that nothing is written about a state that lasts for milliseconds. It comes back to the front, in
+//! the order in which the children were deferred, so that nobody behind it overtakes.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,10 @@ struct State {
     again: HashSet<ObjectName>,
     delayed: BTreeMap<(Instant, u64), ObjectName>,
     due: HashMap<ObjectName, (Instant, u64)>,
-    deferred: HashMap<ObjectName, HashSet<ObjectName>>,
+    /// Children that wait for a parent's pass, in the order in which they came.
+    deferred: HashMap<ObjectName, Vec<ObjectName>>,
+    /// All children in `deferred`.
+    asleep: HashSet<ObjectName>,
     sequence: u64,
 }
 
@@ -51,6 +55,17 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Asks for passes over many objects in this order, before whatever waits already.
+    pub fn push_first(&self, names: Vec<ObjectName>) {
+        let mut state = self.lock();
+        let before = state.drain();
+        for name in names.into_iter().chain(before) {
+            state.push(name);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// Asks for a pass after a delay; an earlier request stands.
     pub fn push_after(&self, name: ObjectName, delay: Duration) {
         self.lock().push_at(name, Instant::now() + delay);
@@ -61,12 +76,20 @@ impl Queue {
     pub fn defer(&self, child: ObjectName, parent: &ObjectName) {
         let mut state = self.lock();
         if state.active(parent) {
-            state.deferred.entry(parent.clone()).or_default().insert(child);
+            if state.asleep.insert(child.clone()) {
+                state.deferred.entry(parent.clone()).or_default().push(child);
+            }
         } else {
             state.push(child);
             drop(state);
             self.changed.notify_one();
         }
+    }
+
+    /// Brings back the children deferred to `parent` before its pass ends: what they waited for is there.
+    pub fn resume(&self, parent: &ObjectName) {
+        self.lock().resume(parent);
+        self.changed.notify_one();
     }
 
     /// Whether the object waits for a pass, or one is running.
@@ -127,12 +150,12 @@ impl Queue {
     pub fn done(&self, name: &ObjectName) {
         let mut state = self.lock();
         state.running.remove(name);
-        let children = state.deferred.remove(name).unwrap_or_default();
         if state.again.remove(name) {
             state.push(name.clone());
         }
-        for child in children {
-            state.push(child);
+        // A parent that was deferred itself has not had its pass yet.
+        if !state.asleep.contains(name) {
+            state.resume(name);
         }
         drop(state);
         self.changed.notify_one();
@@ -145,12 +168,35 @@ impl Queue {
 
 impl State {
     fn active(&self, name: &ObjectName) -> bool {
-        self.waiting.contains(name) || self.running.contains(name)
+        self.waiting.contains(name) || self.running.contains(name) || self.asleep.contains(name)
+    }
+
+    fn resume(&mut self, parent: &ObjectName) {
+        for child in self.deferred.remove(parent).unwrap_or_default().into_iter().rev() {
+            self.asleep.remove(&child);
+            self.push_to(child, VecDeque::push_front);
+        }
+    }
+
+    /// Takes out all that wait, in their order.
+    fn drain(&mut self) -> Vec<ObjectName> {
+        self.waiting.clear();
+        let mut lanes = std::mem::take(&mut self.lanes);
+        let turns = std::mem::take(&mut self.turns);
+        turns.into_iter().filter_map(|turn| lanes.remove(&turn)).flatten().collect()
     }
 
     fn push(&mut self, name: ObjectName) {
+        self.push_to(name, VecDeque::push_back);
+    }
+
+    fn push_to(&mut self, name: ObjectName, end: fn(&mut VecDeque<ObjectName>, ObjectName)) {
         if let Some(due) = self.due.remove(&name) {
             self.delayed.remove(&due);
+        }
+        // Whoever is asleep is brought back by its parent.
+        if self.asleep.contains(&name) {
+            return;
         }
         if self.running.contains(&name) {
             self.again.insert(name);
@@ -159,7 +205,7 @@ impl State {
             if lane.is_empty() {
                 self.turns.push_back(name.namespace.clone());
             }
-            lane.push_back(name);
+            end(lane, name);
         }
     }
 
@@ -248,6 +294,57 @@ mod tests {
         assert_eq!(queue.next().await, quick);
         assert_eq!(queue.next().await, slow);
         assert_eq!(start.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test]
+    async fn deferred_children_come_back_in_their_order_before_those_behind_them() {
+        let queue = Queue::default();
+        let parent = ObjectName::new(Kind::Organization, "a", "parent");
+        queue.push_all([parent.clone(), name("a", "z"), name("a", "y"), name("a", "x"), name("a", "w")]);
+        queue.next().await;
+        for expected in ["z", "y"] {
+            let child = queue.next().await;
+            assert_eq!(child.name, expected);
+            queue.defer(child.clone(), &parent);
+            queue.done(&child);
+        }
+        queue.push_all(["w", "y", "z"].map(|one| name("a", one)));
+        queue.resume(&parent);
+        queue.done(&parent);
+        for expected in ["z", "y", "x", "w"] {
+            assert_eq!(queue.next().await.name, expected);
+        }
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_child_of_a_deferred_parent_waits_for_the_parents_own_pass() {
+        let queue = Queue::default();
+        let (account, organization) = (ObjectName::new(Kind::Account, "a", "one"), ObjectName::new(Kind::Organization, "a", "one"));
+        queue.push_all([account.clone(), organization.clone(), name("a", "child")]);
+        for _ in 0..3 {
+            queue.next().await;
+        }
+        queue.defer(name("a", "child"), &organization);
+        queue.done(&name("a", "child"));
+        queue.defer(organization.clone(), &account);
+        queue.done(&organization);
+        assert!(queue.is_empty() && queue.active(&organization));
+        queue.done(&account);
+        assert_eq!(queue.next().await, organization);
+        assert!(queue.is_empty());
+        queue.done(&organization);
+        assert_eq!(queue.next().await, name("a", "child"));
+    }
+
+    #[tokio::test]
+    async fn what_is_pushed_first_goes_before_what_waits() {
+        let queue = Queue::default();
+        queue.push_all(["a", "gone", "b"].map(|one| name("n", one)));
+        queue.push_first(["b", "a"].map(|one| name("n", one)).to_vec());
+        for expected in ["b", "a", "gone"] {
+            assert_eq!(queue.next().await.name, expected);
+        }
     }
 
     #[tokio::test]

@@ -115,9 +115,11 @@ fn transition(before: &[Condition], reason: Reason, after: &[Condition]) -> Opti
     Some(Event { type_, reason: reason.as_str().to_owned(), note, action: "Reconcile".to_owned(), secondary: None })
 }
 
-/// Publishes an Event about an object. One that cannot be published is only logged: the status says the same.
+/// Logs an Event about an object and publishes it. One that cannot be published is only logged: the status says the same.
 pub async fn publish<K: Managed>(context: &Context, object: &K, mut event: Event) {
     event.note = event.note.map(|note| text::display(&note, MAX_NOTE));
+    let note = event.note.as_deref().unwrap_or_default();
+    tracing::info!(kind = K::KIND.as_str(), namespace = object.namespace(), name = object.name(), reason = event.reason, "{note}");
     let reference: ObjectReference = object.object_ref(&());
     if let Err(error) = context.recorder.publish(&event, &reference).await {
         tracing::debug!(kind = K::KIND.as_str(), name = object.name(), %error, "an Event could not be published");

@@ -112,10 +112,9 @@ async fn work(context: &Context, mut ready: Receiver<bool>, workers: usize) {
     if !listed {
         return;
     }
-    let mut names = context.cache().all_names();
-    names.sort_by(|(one_time, one), (other_time, other)| (one.kind, one_time, one).cmp(&(other.kind, other_time, other)));
+    let names = context.cache().all_names();
     tracing::info!(objects = names.len(), "all watches have listed");
-    context.queue.push_all(names.into_iter().map(|(_, name)| name));
+    context.queue.push_first(names);
     runner::run(context, workers).await;
 }
 
@@ -177,7 +176,7 @@ async fn follow_wakes(context: &Context, wakes: Option<tokio::sync::mpsc::Unboun
 pub(super) fn follow(context: &Context, Wake { tag, ticket }: Wake) {
     let mut observed = context.embedded.observed();
     match ticket {
-        Some(ticket) => observed.waits(&tag.key, ticket),
+        Some(ticket) => observed.hears(&tag.key, ticket),
         None => observed.ask_again(&tag.key),
     }
     drop(observed);

@@ -22,8 +22,8 @@ use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
 use super::lineage::paused_by;
 use super::object::{Kind, Meta, ObjectName, Status};
-use super::report;
 use super::unreadable;
+use super::{released, report};
 
 /// First delay of the backoff.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -181,6 +181,9 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     {
         return let_go_released(context, &object, failure).await;
     }
+    if let Some(failure) = released::along(context, object.as_ref())? {
+        return let_go_released(context, &object, failure).await;
+    }
     if let Some(by) = paused_by(context, name, object.paused(), &object.parents()) {
         K::on_pause(context, &object).await?;
         return quietly(report::paused(context, object.as_ref(), &by).await).map(|()| None);
@@ -236,9 +239,6 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         K::describe(&mut status, failure);
         quietly(report::failed(context, current, status, failure).await)?;
         leave_the_queue(context, &object.key(), failure.reason).await?;
-        if failure.reason == Reason::Released && !object.terminating() && !object.released() {
-            let_go_with_its_parent(context, object).await?;
-        }
     }
     result
 }
@@ -312,14 +312,19 @@ async fn let_go_released<K: Reconcile>(context: &Context, object: &std::sync::Ar
     let mut status = object.status().cloned().unwrap_or_default();
     K::describe(&mut status, &failure);
     quietly(report::failed(context, object.as_ref(), status, &failure).await)?;
-    remove_finalizer(context, object.as_ref()).await?;
+    if object.released() || object.terminating() {
+        remove_finalizer(context, object.as_ref()).await?;
+    } else if object.has_finalizer(K::FINALIZER) {
+        let_go_with_its_parent(context, object.as_ref()).await?;
+    }
     Ok(None)
 }
 
 /// A live object whose row went with a released parent is marked as released itself and loses its finalizer: it must not hang when
 /// nobody runs the controller any more. One write, since the admission policy would put the finalizer back.
 async fn let_go_with_its_parent<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
-    let Some(current) = context.cache().get::<K>(object.namespace(), object.name()) else { return Ok(()) };
+    let current = context.cache().get::<K>(object.namespace(), object.name()).filter(|current| current.key() == object.key());
+    let Some(current) = current else { return Ok(()) };
     let meta = current.metadata();
     let finalizers: Vec<_> = meta.finalizers.iter().flatten().filter(|one| *one != K::FINALIZER).collect();
     let patch = Patch::Merge(json!({"metadata": {
@@ -335,7 +340,7 @@ async fn let_go_with_its_parent<K: Cached>(context: &Context, object: &K) -> Res
 }
 
 /// Removes our finalizer from exactly this object.
-pub async fn remove_finalizer<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
+async fn remove_finalizer<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
     let Some(index) = object.metadata().finalizers.iter().flatten().position(|one| one == K::FINALIZER) else { return Ok(()) };
     let path = format!("/metadata/finalizers/{index}");
     let operations = vec![json!({"op": "test", "path": path, "value": K::FINALIZER}), json!({"op": "remove", "path": path})];

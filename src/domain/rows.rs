@@ -291,4 +291,6 @@ pub struct AccountUsage {
     pub total: UsageCounts,
     /// By organization key; unmanaged organizations count in `total` only. `organizations` is 1 each.
     pub organizations: Vec<(Key, UsageCounts)>,
+    /// Others changed rows: somebody waits for what is free now. Writing the account puts its queue right.
+    pub unsettled: bool,
 }

@@ -49,7 +49,7 @@ pub(super) const SUCCESSOR: &str = select_tickets!("WHERE organization = $1 AND 
 async fn call_successor(tx: &mut Tx, organization: i64) -> Result<(), sqlx::Error> {
     let successor: Option<Ticket> = sqlx::query_as(SUCCESSOR).bind(organization).fetch_optional(tx.conn()).await?;
     if let Some(successor) = successor {
-        tx.wake(successor.tag(), Some(successor.view()));
+        tx.wake(successor.tag(), None);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::domain::rows::{AccountUsage, Key, RowKind, UsageCounts};
 use super::Store;
 use super::accounts;
 use super::db::Conn;
+use super::queue::Facts;
 
 impl Store {
     /// What an account uses.
@@ -20,7 +21,8 @@ impl Store {
         let mut total = counts.values().fold(UsageCounts::default(), |total, (_, counts)| add(total, counts));
         total.seats_waiting += founders;
         let organizations = counts.into_values().filter_map(|(key, counts)| key.map(|key| (Key(key), counts))).collect();
-        Ok(AccountUsage { limits: found.limits(), total, organizations })
+        let unsettled = Facts::load(&mut snapshot, found.head.id).await?.unsettled();
+        Ok(AccountUsage { limits: found.limits(), total, organizations, unsettled })
     }
 }
 

@@ -55,7 +55,7 @@ struct Ran {
 
 impl Desk {
     async fn new(hint: &str) -> Self {
-        let plane = ControlPlane::shared().await;
+        let plane = ControlPlane::unattended().await;
         let namespace = plane.namespace(hint).await;
         let desk = Self { plane, namespace };
         desk.apply(&ACME.replace("NAMESPACE", &desk.namespace));

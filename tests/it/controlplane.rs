@@ -40,6 +40,8 @@ pub struct ControlPlane {
     leash: Mutex<Leash>,
 }
 
+type Once = OnceCell<Result<ControlPlane, String>>;
+
 /// The script that holds the processes: it obeys lines, and stops everything when its input closes.
 struct Leash {
     script: Child,
@@ -50,13 +52,23 @@ struct Leash {
 impl ControlPlane {
     /// The control plane of this test run, with all of `crds/` installed; the first caller starts it, the others wait.
     pub async fn shared() -> &'static Self {
-        static SHARED: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
-        let shared = SHARED.get_or_init(|| async {
+        static SHARED: Once = OnceCell::const_new();
+        Self::once(&SHARED).await
+    }
+
+    /// Another one, on which no controller runs: for tests that write statuses and finalizers themselves.
+    pub async fn unattended() -> &'static Self {
+        static UNATTENDED: Once = OnceCell::const_new();
+        Self::once(&UNATTENDED).await
+    }
+
+    async fn once(cell: &'static Once) -> &'static Self {
+        let plane = cell.get_or_init(|| async {
             let plane = Self::start()?;
             manifests::install(&plane, |_| true).await?;
             Ok(plane)
         });
-        shared.await.as_ref().unwrap_or_else(|error| panic!("no control plane: {error}"))
+        plane.await.as_ref().unwrap_or_else(|error| panic!("no control plane: {error}"))
     }
 
     /// A control plane of the test's own, with all of `crds/`: for faults, and for counts that others would disturb.

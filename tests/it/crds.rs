@@ -32,7 +32,7 @@ impl Made {
 
 #[tokio::test]
 async fn references_never_change_but_the_plan_does() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let (client, namespace) = (plane.client().await, plane.namespace("crds-refs").await);
     let kinds = [
         ("Account", "backendRef"),
@@ -61,7 +61,7 @@ async fn references_never_change_but_the_plan_does() {
 
 #[tokio::test]
 async fn an_organization_has_exactly_one_first_operator_for_ever() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let (client, namespace) = (plane.client().await, plane.namespace("crds-first").await);
     let spec = full("Organization");
     let exactly_one = "set exactly one of firstOperator";
@@ -80,7 +80,7 @@ async fn an_organization_has_exactly_one_first_operator_for_ever() {
 
 #[tokio::test]
 async fn a_default_organization_has_at_most_one_first_operator_for_ever() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let (client, namespace) = (plane.client().await, plane.namespace("crds-default").await);
     let both = with(full("Account"), "defaultOrganization.firstOperatorRef", json!({ "name": "mia" }));
     let message = refusal(api(&client, "Account", &namespace).create(&dry_run(), &object("Account", "a", both)).await);
@@ -97,7 +97,7 @@ async fn a_default_organization_has_at_most_one_first_operator_for_ever() {
 
 #[tokio::test]
 async fn the_secret_of_an_operator_keeps_its_name() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let (client, namespace) = (plane.client().await, plane.namespace("crds-secret").await);
     let named = made(&client, &namespace, "Operator", full("Operator")).await;
     named.keeps("credentials.secretName", "secretName cannot be changed", json!("other")).await;
@@ -112,7 +112,7 @@ async fn the_secret_of_an_operator_keeps_its_name() {
 
 #[tokio::test]
 async fn what_is_left_out_is_filled_in_and_a_status_starts_unseen() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let (client, namespace) = (plane.client().await, plane.namespace("crds-defaults").await);
     let reference = json!({ "name": "o" });
     let specs = [
@@ -147,7 +147,7 @@ async fn what_is_left_out_is_filled_in_and_a_status_starts_unseen() {
 
 #[tokio::test]
 async fn a_provider_that_this_version_does_not_know_is_named() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let client = plane.client().await;
     for spec in [json!({}), json!({ "server": { "url": "https://accounts.example" } })] {
         let message = refusal(api(&client, "AccountBackend", "").create(&dry_run(), &object("AccountBackend", "b", spec)).await);
@@ -161,7 +161,7 @@ async fn a_provider_that_this_version_does_not_know_is_named() {
 
 #[tokio::test]
 async fn explain_reads_like_documentation() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let text = plane.kubectl_ok(&["explain", "org.spec.location"]);
     for words in ["ISO 3166-1 alpha-2 code", "such as `Europe/Berlin` or `UTC`", "country\t<string>"] {
         assert!(text.contains(words), "{words}: {text}");
@@ -181,7 +181,7 @@ async fn explain_reads_like_documentation() {
 
 #[tokio::test]
 async fn a_list_shows_what_a_person_wants_to_know() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let (client, namespace) = (plane.client().await, plane.namespace("crds-columns").await);
     for kind in KINDS.into_iter().filter(|kind| *kind != "AccountBackend") {
         let made = made(&client, &namespace, kind, full(kind)).await;
@@ -216,7 +216,7 @@ async fn a_list_shows_what_a_person_wants_to_know() {
 
 #[tokio::test]
 async fn objects_can_be_looked_up_by_what_they_belong_to() {
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     let (client, namespace) = (plane.client().await, plane.namespace("crds-fields").await);
     made(&client, &namespace, "Operator", full("Operator")).await;
     let list = async |selector: &str| {

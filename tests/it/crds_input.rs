@@ -11,7 +11,7 @@ struct Input {
 
 impl Input {
     async fn new() -> Self {
-        Self { client: ControlPlane::shared().await.client().await }
+        Self { client: ControlPlane::unattended().await.client().await }
     }
 
     async fn create(&self, kind: &str, path: &str, value: &Value) -> Result<(), kube::Error> {

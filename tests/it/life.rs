@@ -218,7 +218,7 @@ async fn what_cannot_be_read_is_reported_and_holds_up_nobody(plane: &ControlPlan
     create(plane, object("Department", odd, "sales", json!({"organizationRef": {"name": "good"}, "displayName": "Sales"}))).await;
     create(plane, object("Widget", odd, "web", json!({"organizationRef": {"name": "good"}}))).await;
     let spoilt = [
-        ("AccountBackend", "", "odd", vec!["allowedNamespaces"], json!("all")),
+        ("AccountBackend", "", "odd", vec!["embedded"], json!("this one")),
         ("Plan", "", "odd", vec!["limits", "widgets"], json!("many")),
         ("Account", odd, "acme", vec!["defaultOrganization", "starterKit"], json!("Sometimes")),
         ("Organization", odd, "one", vec!["starterKit"], json!("Sometimes")),

@@ -16,7 +16,7 @@ pub const CONTROLLER: &str = deskplane::policy::DEFAULT_CONTROLLER_USER;
 /// The shared control plane, with all policies in force.
 pub async fn plane() -> &'static ControlPlane {
     static READY: OnceCell<()> = OnceCell::const_new();
-    let plane = ControlPlane::shared().await;
+    let plane = ControlPlane::unattended().await;
     READY.get_or_init(|| wait_for_policies(plane)).await;
     plane
 }

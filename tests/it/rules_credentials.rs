@@ -175,7 +175,7 @@ async fn no_secret_appears_in_logs_events_status_or_metrics() {
     tenant.reason("Operator", "second", "EmailTaken").await;
     let controller = Controller::shared().await;
     let password = field(&secrets(&tenant).await.get("tom-credentials").await.unwrap(), "password");
-    let token = controller.token(tenant.plane);
+    let token = Controller::token(tenant.plane);
     let (_, hash) = stored(&tenant, "tom").await.unwrap();
     let canaries = [password.as_str(), token.as_str(), hash.rsplit('$').next().unwrap()];
     let places = [

@@ -30,11 +30,12 @@ Examples:
   # Let go of an account with all its organizations
   deskplane release acme --account -n chat
 
-  # Before an uninstall: let go of everything, and keep the receipt
+  # Before an uninstall: let go of everything, keep the receipt, delete the objects, and the controller last
   deskplane release --all -A --yes -o json | tee receipt.json
+  kubectl delete acct,org,oper,dept,wdgt,cplan,ab --all -A
 
-Releasing needs the verbs get, list, watch, patch and release on the objects. The controller must be running. It cannot be taken
-back: nothing is made for a released object again.";
+Releasing needs the verbs get, list, watch, patch and release on the objects, and a controller that runs.
+It cannot be taken back: nothing is made for a released object again.";
 
 /// How many objects are annotated at a time.
 const CONCURRENT: usize = 8;
@@ -100,9 +101,14 @@ pub async fn run(args: ReleaseArgs) -> Result<Exit, CliError> {
     let deadline = Instant::now() + Duration::from_secs(args.waiting.timeout);
     let mut lines = annotate(&cluster, targets, &scope).await;
     let mut held = vec![];
-    if args.waiting.wait {
+    // An account that may not be released takes nothing along.
+    let refused = scope.one.is_some() && lines.iter().any(Line::remains);
+    if args.waiting.wait && !refused {
         wait::settle(&cluster, &scope, &mut lines, deadline).await?;
-        held = dependents::settle(&cluster, &scope, &lines, deadline).await?;
+        // Before an uninstall only: while the controller runs, it lets go of each dependent when that is deleted.
+        if scope.one.is_none() {
+            held = dependents::settle(&cluster, scope.namespace.as_deref(), &lines, deadline).await?;
+        }
     }
     let receipt = Receipt::new(lines, held);
     print(&receipt, args.output.output)?;
@@ -118,8 +124,14 @@ fn finish(receipt: &Receipt, args: &ReleaseArgs) -> Result<Exit, CliError> {
         let message = "releasing needs the verbs patch and release on accounts.deskplane.dev and organizations.deskplane.dev".to_owned();
         return Err(CliError::Forbidden { what: plural(remaining, "object"), message });
     }
+    if receipt.only_held() {
+        return Err(CliError::Remains(format!(
+            "{} of what was released. Delete them while the controller runs: without it they cannot be deleted any more.",
+            if remaining == 1 { "a finalizer holds 1 object".to_owned() } else { format!("finalizers hold {remaining} objects") }
+        )));
+    }
     Err(CliError::Remains(format!(
-        "{} not let go after at most {} s: see the column Outcome. Is the controller running? Then run this again, with a longer --timeout.",
+        "{} not let go after at most {} s: see the receipt. Is the controller running? Then run this again, with a longer --timeout.",
         if remaining == 1 { "1 object is".to_owned() } else { format!("{remaining} objects are") },
         args.waiting.timeout
     )))

@@ -74,14 +74,19 @@ impl Line {
         matches!(self.outcome, Outcome::Released | Outcome::Gone | Outcome::Refused { .. })
     }
 
+    /// Whether it is not let go.
+    pub fn remains(&self) -> bool {
+        matches!(self.outcome, Outcome::Refused { .. } | Outcome::Remains { .. })
+    }
+
     /// What an object says now.
     pub fn outcome_of(target: &Target) -> Outcome {
         let (reason, message) = target.ready().unwrap_or_else(|| ("NoStatus".to_owned(), "the controller has not seen it".to_owned()));
         if reason != Reason::Released.as_str() {
             return Outcome::Remains { reason, message };
         }
-        // Whoever uninstalls now could not delete it.
-        if target.held_by_finalizer() {
+        // Whoever uninstalls now could not delete it. (What only went along with its account loses the finalizer when it is deleted.)
+        if target.released() && target.held_by_finalizer() {
             return Outcome::Remains { reason: "Finalizer".to_owned(), message: "released, but still held by its finalizer".to_owned() };
         }
         Outcome::Released
@@ -101,14 +106,18 @@ pub struct Receipt {
 impl Receipt {
     /// A receipt.
     pub fn new(objects: Vec<Line>, held: Vec<Held>) -> Self {
-        let remains = |line: &&Line| matches!(line.outcome, Outcome::Refused { .. } | Outcome::Remains { .. });
-        let remaining = objects.iter().filter(remains).count() + held.len();
+        let remaining = objects.iter().filter(|line| line.remains()).count() + held.len();
         Self { objects, held, remaining: i64::try_from(remaining).unwrap_or(i64::MAX) }
     }
 
     /// How many are not let go.
     pub fn remaining(&self) -> i64 {
         self.remaining
+    }
+
+    /// Whether all is let go but for dependents that still have our finalizer.
+    pub fn only_held(&self) -> bool {
+        !self.held.is_empty() && !self.objects.iter().any(Line::remains)
     }
 
     /// Whether rights are all that is missing.
@@ -170,7 +179,9 @@ mod tests {
     fn target(name: &str, finalizers: &Value, reason: Option<&str>) -> Target {
         let condition = |reason| json!({"type": "Ready", "status": "False", "reason": reason, "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let status = json!({"externalId": format!("org_{name}"), "conditions": reason.map(condition).into_iter().collect::<Vec<_>>()});
-        let metadata = json!({"name": name, "namespace": "chat", "uid": format!("uid-{name}"), "finalizers": finalizers});
+        let annotations = json!({"deskplane.dev/release": "a"});
+        let metadata =
+            json!({"name": name, "namespace": "chat", "uid": format!("uid-{name}"), "finalizers": finalizers, "annotations": annotations});
         Target::new(TargetKind::Organization, serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap())
     }
 
@@ -179,6 +190,8 @@ mod tests {
         assert_eq!(Line::outcome_of(&target("a", &json!([]), Some("Released"))), Outcome::Released);
         let held = Line::outcome_of(&target("a", &json!(["deskplane.dev/erase"]), Some("Released")));
         assert!(matches!(held, Outcome::Remains { reason, .. } if reason == "Finalizer"));
+        let along = Line::outcome_of(&target("b", &json!(["deskplane.dev/erase"]), Some("Released")));
+        assert_eq!(along, Outcome::Released, "it went along with its account");
         let synced = Line::outcome_of(&target("a", &json!([]), Some("Synced")));
         assert!(matches!(synced, Outcome::Remains { reason, .. } if reason == "Synced"));
         let unseen = Line::outcome_of(&target("a", &json!([]), None));

@@ -86,10 +86,12 @@ fn desired(spec: &AccountSpec, plan: &Plan) -> DesiredAccount {
 }
 
 async fn apply(context: &Context, lineage: &Lineage, known: Option<Arc<Row>>, desired: &DesiredAccount) -> Result<Arc<Row>, Stop> {
+    let unsettled = lineage.connection.observed().usage(&lineage.account.key()).is_some_and(|usage| usage.unsettled);
     if let Some(row) = &known
         && let Fields::Account(observed) = &row.fields
         && !row.quarantined
         && diff::account(desired, observed).is_empty()
+        && !unsettled
     {
         return Ok(row.clone());
     }

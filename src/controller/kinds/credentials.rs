@@ -1,8 +1,8 @@
 //! An operator's credentials: a random password in a Secret, its salted hash in the store, crash-safe without reading Secrets (rule 10).
 //!
-//! The intent (hash and name) is in the store before the Secret is posted. A later pass that finds an intent prepares another
-//! password and posts again: created means the first post never arrived, so the new hash counts; a conflict means it did, so the
-//! intent's hash counts. A conflict on the very first post is somebody else's Secret.
+//! The intent (hash and name) is in the store before the Secret is posted, and each post has an intent of its own. A later pass that
+//! finds an intent asks with a dry run whether its post arrived: then its hash counts. If not, the intent is dropped, and another
+//! password is announced and posted. A conflict on a post that was announced just now is somebody else's Secret.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,19 +70,29 @@ pub async fn ensure(
         (false, _) => settle(context, member, operator, CredentialOutcome::Dropped).await,
         (true, _) if namespace_terminating(context, operator.namespace()) => Ok(row),
         (true, CredentialState::Intended) => {
-            let first = announced.is_some();
-            let prepared = announced.map_or_else(|| Prepared::new(operator), Ok)?;
-            post(context, member, operator, prepared, first).await
+            if let Some(prepared) = announced {
+                return post(context, member, operator, prepared).await;
+            }
+            if exists(context, member, operator).await? {
+                return settle(context, member, operator, CredentialOutcome::FoundFromIntent).await;
+            }
+            settle(context, member, operator, CredentialOutcome::Dropped).await?;
+            announce_and_post(context, member, operator).await
         }
         (true, CredentialState::Absent) => {
-            if was_taken(operator) {
-                refuse_if_taken(context, member, operator).await?;
+            // The last pass found the name taken: ask without writing anything whether it still is.
+            if was_taken(operator) && exists(context, member, operator).await? {
+                return Err(taken(operator).into());
             }
-            let prepared = Prepared::new(operator)?;
-            announce(context, member, operator, &prepared).await?;
-            post(context, member, operator, prepared, true).await
+            announce_and_post(context, member, operator).await
         }
     }
+}
+
+async fn announce_and_post(context: &Context, member: &Member, operator: &Operator) -> Result<Arc<Row>, Stop> {
+    let prepared = Prepared::new(operator)?;
+    announce(context, member, operator, &prepared).await?;
+    post(context, member, operator, prepared).await
 }
 
 async fn announce(context: &Context, member: &Member, operator: &Operator, prepared: &Prepared) -> Result<(), Stop> {
@@ -97,13 +107,12 @@ async fn announce(context: &Context, member: &Member, operator: &Operator, prepa
     Ok(())
 }
 
-async fn post(context: &Context, member: &Member, operator: &Operator, prepared: Prepared, first: bool) -> Result<Arc<Row>, Stop> {
+async fn post(context: &Context, member: &Member, operator: &Operator, prepared: Prepared) -> Result<Arc<Row>, Stop> {
     let secret = secret(member, operator, &prepared);
     let created = secrets(context, operator).create(&parameters(false), &secret).await;
     context.metrics.api_write("create");
     let outcome = match created {
         Ok(_) => CredentialOutcome::Created { hash: prepared.intent.hash },
-        Err(kube::Error::Api(status)) if status.code == 409 && !first => CredentialOutcome::FoundFromIntent,
         Err(kube::Error::Api(status)) if status.code == 409 => {
             settle(context, member, operator, CredentialOutcome::Dropped).await?;
             return Err(taken(operator).into());
@@ -124,12 +133,13 @@ async fn settle(context: &Context, member: &Member, operator: &Operator, outcome
     Ok(connection.observed().wrote(row))
 }
 
-/// The last pass found the name taken: ask without writing anything whether it still is.
-async fn refuse_if_taken(context: &Context, member: &Member, operator: &Operator) -> Result<(), Stop> {
+/// Whether the Secret exists, whosever it is: found out without reading or writing one.
+async fn exists(context: &Context, member: &Member, operator: &Operator) -> Result<bool, Stop> {
     let probe = secret(member, operator, &Prepared::new(operator)?);
     match secrets(context, operator).create(&parameters(true), &probe).await {
-        Err(kube::Error::Api(status)) if status.code == 409 => Err(taken(operator).into()),
-        _ => Ok(()),
+        Ok(_) => Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
 

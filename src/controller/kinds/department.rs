@@ -34,6 +34,12 @@ impl Reconcile for Department {
         Ok(Synced::new(status))
     }
 
+    fn describe(status: &mut DepartmentStatus, failure: &Failure) {
+        if failure.reason == Reason::Released {
+            (status.external_id, status.store_id, status.members) = (None, None, None);
+        }
+    }
+
     async fn clean_up(context: &Context, department: &Arc<Self>) -> Result<Cleanup, Stop> {
         let cleanup = erasure::member(context, RowKind::Department, department.as_ref(), &department.spec.organization_ref.name).await?;
         if matches!(cleanup, Cleanup::LetGo)

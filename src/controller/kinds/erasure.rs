@@ -19,6 +19,7 @@ use super::super::failure::{Detail, Failure, Stop};
 use super::super::lineage::served_connection;
 use super::super::mapping;
 use super::super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
+use super::super::released;
 use super::super::report::{news, publish};
 use super::super::runner::Cleanup;
 
@@ -122,7 +123,9 @@ async fn delete<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
     let result = context.api::<K>(object.namespace()).delete(object.name(), &parameters).await;
     context.metrics.api_write("delete");
     match result {
-        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        // Another object of that name by now: the cache learns of it.
+        Err(kube::Error::Api(status)) if status.code == 409 => Err(Stop::Outdated),
         Err(error) => Err(error.into()),
         Ok(_) => Ok(()),
     }
@@ -132,7 +135,9 @@ async fn delete<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
 fn unconfirmed(name: &ObjectName, hold: &Hold, account: &str) -> Failure {
     let ObjectName { namespace, name: own, kind } = name;
     let short = if *kind == Kind::Account { "acct" } else { "org" };
-    let confirm = |short: &str, name: &str| format!("kubectl annotate {short} {name} -n {namespace} deskplane.dev/confirm-deletion={name}");
+    let confirm = |short: &str, name: &str| {
+        format!("kubectl annotate {short} {name} -n {namespace} --overwrite deskplane.dev/confirm-deletion={name}")
+    };
     let message = match hold {
         Hold::ConfirmAccount => format!(
             "Held, nothing is erased: the default organization goes only with its Account. Delete the Account and confirm that: {}",
@@ -140,7 +145,7 @@ fn unconfirmed(name: &ObjectName, hold: &Hold, account: &str) -> Failure {
         ),
         _ => format!(
             "Held, nothing is erased: the deletion is not confirmed. To erase all data: {}. To keep the data and let the object go: \
-             kubectl annotate {short} {own} -n {namespace} deskplane.dev/release={own}",
+             kubectl annotate {short} {own} -n {namespace} --overwrite deskplane.dev/release={own}",
             confirm(short, own)
         ),
     };
@@ -149,11 +154,8 @@ fn unconfirmed(name: &ObjectName, hold: &Hold, account: &str) -> Failure {
 
 /// Lets go of an account or organization and all in it. Returns what the object then says.
 pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<Arc<Account>>) -> Result<Failure, Stop> {
-    let conditions = object.status().map(Status::conditions).unwrap_or_default();
-    if let Some(said) = crate::api::condition::find(conditions, crate::api::condition::READY)
-        && said.reason == Reason::Released.as_str()
-    {
-        return Ok(Failure::new(Reason::Released, said.message.clone()));
+    if let Some(message) = released::said(object) {
+        return Ok(Failure::new(Reason::Released, message));
     }
     let name = name_of(object);
     let message = match account.as_ref().map(|account| served_connection(context, account)) {
@@ -173,11 +175,13 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
               its rows stay there as they are. The object can be deleted; nothing is erased."
             .to_owned(),
     };
+    let descendants = context.cache().descendants(&name);
+    context.queue.push_all(descendants);
     publish(context, object, news("Released", message.clone())).await;
     Ok(Failure::new(Reason::Released, message))
 }
 
-/// Forgets the rows of an object and all below it, and looks at those objects again.
+/// Forgets the rows of an object and all below it.
 fn forget_all(context: &Context, connection: &Connection, name: &ObjectName, key: &Key) {
     let descendants = context.cache().descendants(name);
     connection.observed().forget(key);
@@ -187,7 +191,6 @@ fn forget_all(context: &Context, connection: &Connection, name: &ObjectName, key
             connection.observed().forget(&key);
         }
     }
-    context.queue.push_all(descendants);
 }
 
 fn subject<K: Managed>(kind: RowKind, object: &K, account: Option<Arc<Account>>) -> Subject<'_> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::condition::{AVAILABLE, PAUSED, Wanted, find};
+use crate::api::condition::{AVAILABLE, PAUSED, Reason, Wanted, find};
 use crate::api::widget::{Availability, StartForm, Theme};
 use crate::api::{Widget, WidgetSpec, WidgetStatus};
 use crate::domain::availability::availability;
@@ -11,7 +11,7 @@ use crate::domain::rows::{DesiredWidget, Fields, Reach, Row, RowKind};
 use crate::domain::waiting::Waiter;
 
 use super::super::context::Context;
-use super::super::failure::Stop;
+use super::super::failure::{Failure, Stop};
 use super::super::lineage::Lineage;
 use super::super::object::{Meta, Status, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
@@ -27,6 +27,12 @@ impl Reconcile for Widget {
         }
         let row = apply(context, &member, widget).await?;
         Ok(report(&member, widget, &row))
+    }
+
+    fn describe(status: &mut WidgetStatus, failure: &Failure) {
+        if failure.reason == Reason::Released {
+            (status.external_id, status.store_id) = (None, None);
+        }
     }
 
     async fn clean_up(context: &Context, widget: &Arc<Self>) -> Result<Cleanup, Stop> {

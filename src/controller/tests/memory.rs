@@ -50,13 +50,13 @@ impl Memory {
         let metadata = if namespace.is_empty() { json!({"name": name}) } else { json!({"name": name, "namespace": namespace}) };
         let object = json!({"apiVersion": "deskplane.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
         let collection = Self::collection(kind, namespace);
-        assert_eq!(self.lock().post(&collection, object).0, 201, "{kind} {name}");
+        assert_eq!(self.lock().post(&collection, object, false).0, 201, "{kind} {name}");
     }
 
     /// A person changes an object by a JSON Patch.
-    pub fn patch(&self, kind: &str, namespace: &str, name: &str, patch: Value) {
+    pub fn patch(&self, kind: &str, namespace: &str, name: &str, operations: Value) {
         let path = format!("{}/{name}", Self::collection(kind, namespace));
-        assert_eq!(self.lock().patch(&path, patch).0, 200, "{kind} {name}");
+        assert_eq!(self.lock().patch(&path, operations).0, 200, "{kind} {name}");
     }
 
     /// A person deletes an object.
@@ -100,18 +100,20 @@ impl State {
             }
             Method::GET => self.objects.get(path).map_or_else(|| (404, refusal(404)), |object| (200, object.clone())),
             Method::POST if path.ends_with("/events") => (201, body),
-            Method::POST if dry_run => (201, body),
-            Method::POST => self.post(path, body),
+            Method::POST => self.post(path, body, dry_run),
             Method::PATCH => self.patch(path, body),
             Method::DELETE => self.delete(path),
             _ => (405, refusal(405)),
         }
     }
 
-    fn post(&mut self, collection: &str, mut object: Value) -> (u16, Value) {
+    fn post(&mut self, collection: &str, mut object: Value, dry_run: bool) -> (u16, Value) {
         let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
         if self.objects.contains_key(&path) {
             return (409, refusal(409));
+        }
+        if dry_run {
+            return (201, object);
         }
         object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
         object["metadata"]["generation"] = json!(1);
@@ -120,7 +122,7 @@ impl State {
         (201, self.store(&path, object))
     }
 
-    fn patch(&mut self, path: &str, patch: Value) -> (u16, Value) {
+    fn patch(&mut self, path: &str, operations: Value) -> (u16, Value) {
         let path = path.trim_end_matches("/status");
         let Some(mut object) = self.objects.get(path).cloned() else { return (404, refusal(404)) };
         let before = object["spec"].clone();
@@ -128,8 +130,8 @@ impl State {
         if object["metadata"]["finalizers"].is_null() {
             object["metadata"]["finalizers"] = Value::Null;
         }
-        let patch: json_patch::Patch = serde_json::from_value(patch).expect("a JSON Patch");
-        if json_patch::patch(&mut object, &patch).is_err() {
+        let operations: json_patch::Patch = serde_json::from_value(operations).expect("a JSON Patch");
+        if json_patch::patch(&mut object, &operations).is_err() {
             return (422, refusal(422));
         }
         if object["spec"] != before {

@@ -147,8 +147,19 @@ impl Life {
             json!({"conditions": conditions, "row": status["externalId"].is_string(), "seats": status["seatSummary"],
                 "seat": status["seat"], "members": status["members"], "finalizers": object["metadata"]["finalizers"]})
         };
-        let objects = self.memory.objects();
-        objects.iter().map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), summary(object))).collect()
+        let mut state: BTreeMap<_, _> = self
+            .memory
+            .objects()
+            .iter()
+            .map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), summary(object)))
+            .collect();
+        // A fault may decide who of the two comes first, but not that one holds the seat and the other waits.
+        let mut rivals: Vec<_> = ["tina", "tom"].into_iter().filter_map(|name| state.remove(&format!("\"Operator\" \"{name}\""))).collect();
+        rivals.sort_by_key(Value::to_string);
+        if !rivals.is_empty() {
+            state.insert("rivals".to_owned(), Value::Array(rivals));
+        }
+        state
     }
 
     async fn one_row_for_each(&self) {

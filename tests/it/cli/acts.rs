@@ -63,12 +63,6 @@ async fn release_waits_for_the_controller_and_says_what_remains() {
     assert_eq!(desk.get("org", "acme-germany").pointer(RELEASED), Some(&json!("acme-germany")));
 
     let_go(&desk, "org", "acme-germany");
-    // The operator is still held: whoever uninstalls now could not delete it.
-    let held = desk.run(&["release", "acme-germany", "--timeout", "1"]);
-    held.failed(5, &["1 object is not let go"]);
-    assert!(held.stdout.contains(&format!("Operator {}/tom is still held by its finalizer.\n", desk.namespace)), "{}", held.stdout);
-    desk.kubectl(&["annotate", "oper", "tom", "deskplane.dev/release=tom"]);
-    let_go(&desk, "oper", "tom");
     let released = desk.run(&["release", "acme-germany", "-o", "json"]);
     assert_eq!(released.code, 0, "{}", released.stderr);
     let receipt = released.json();
@@ -90,6 +84,7 @@ async fn release_all_takes_everything_of_the_namespace_and_needs_the_verb() {
     let desk = Desk::new("cli-release-all").await;
     let editor = desk.person("editor", &["get", "list", "watch", "patch"]).await;
     desk.run_as(&editor, &["release", "acme-germany", "--wait=false"]).failed(4, &["1 object: forbidden", "patch and release"]);
+    desk.run_as(&editor, &["release", "acme", "--account"]).failed(4, &["1 object: forbidden"]);
     assert_eq!(desk.get("org", "acme-germany").pointer(RELEASED), None);
 
     let (namespace, kubeconfig) = (desk.namespace.clone(), desk.plane.kubeconfig());
@@ -114,6 +109,16 @@ async fn release_all_takes_everything_of_the_namespace_and_needs_the_verb() {
     let receipt = ran.json();
     let outcomes: Vec<_> = receipt["objects"].as_array().unwrap().iter().map(|line| [&line["name"], &line["outcome"]]).collect();
     assert_eq!(json!(outcomes), json!([["acme", "Released"], ["acme-germany", "Released"], ["other-france", "Gone"]]));
+
+    // Whoever uninstalls now could not delete an operator that is still held.
+    let late = desk.namespace.clone();
+    desk.apply(&format!(
+        "{{apiVersion: deskplane.dev/v1alpha1, kind: Operator, metadata: {{name: late, namespace: {late}}}, \
+         spec: {{organizationRef: {{name: acme-germany}}, email: late@acme.example}}}}"
+    ));
+    let held = desk.run(&["release", "--all", "--timeout", "1"]);
+    held.failed(5, &["a finalizer holds 1 object", "while the controller runs"]);
+    assert!(held.stdout.contains(&format!("Operator {late}/late is still held by its finalizer.\n")), "{}", held.stdout);
 
     let empty = desk.plane.namespace("cli-release-none").await;
     assert_eq!(deskplane(&desk.plane.kubeconfig(), &["release", "--all", "-n", &empty]).ok(), "Nothing to release.\n");

@@ -21,14 +21,14 @@ pub(super) async fn install(plane: &ControlPlane, accept: impl Fn(&str) -> bool)
     apply.extend(files.iter().flat_map(|file| ["-f", file]));
     run(plane, &apply)?;
     run(plane, &["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
-    let installed = |kind: &str| !plane.kubectl_ok(&["get", kind, "-o", "name"]).is_empty();
+    let installed = |policy: &str| files.iter().any(|file| file.ends_with(policy));
     // The API server loads each sort of policy about once a second.
-    if installed("mutatingadmissionpolicies") {
+    if installed("policy-finalizer-at-birth.yaml") {
         let probe = PROBE.replace("ANNOTATIONS", "");
         wait_for(plane, "the finalizer comes at birth", &probe, |created, output| created && output.contains("deskplane.dev/erase"))
             .await?;
     }
-    if installed("validatingadmissionpolicies") {
+    if installed("policy-deletion.yaml") {
         let probe = PROBE.replace("ANNOTATIONS", "deskplane.dev/confirm-deletion: probe");
         wait_for(plane, "a confirmation at creation is refused", &probe, |created, _| !created).await?;
     }
