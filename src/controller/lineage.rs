@@ -44,14 +44,20 @@ impl Lineage {
     /// Of an organization.
     pub fn of_organization(context: &Context, organization: &Organization) -> Result<Self, Stop> {
         let account = context.cache().get::<Account>(organization.namespace(), &organization.spec.account_ref.name);
-        let account = account.ok_or_else(|| missing_parent("spec.accountRef", "Account", &organization.spec.account_ref.name))?;
+        let account = account.ok_or_else(|| {
+            let name = ObjectName::new(Kind::Account, organization.namespace(), &organization.spec.account_ref.name);
+            missing_parent(context, "spec.accountRef", &name)
+        })?;
         Self::of_account(context, &account)
     }
 
     /// Of an operator, department or widget that names this organization.
     pub fn of_member(context: &Context, namespace: &str, organization: &str) -> Result<(Self, Arc<Organization>), Stop> {
         let found = context.cache().get::<Organization>(namespace, organization);
-        let found = found.ok_or_else(|| missing_parent("spec.organizationRef", "Organization", organization))?;
+        let found = found.ok_or_else(|| {
+            let name = ObjectName::new(Kind::Organization, namespace, organization);
+            missing_parent(context, "spec.organizationRef", &name)
+        })?;
         Ok((Self::of_organization(context, &found)?, found))
     }
 
@@ -140,11 +146,17 @@ fn usable(context: &Context, backend: &AccountBackend) -> Result<Arc<Connection>
     }
 }
 
-fn missing_parent(field: &str, kind: &str, name: &str) -> Stop {
-    let message = format!(
-        "{field}: {kind} \"{name}\" does not exist in this namespace. Create it; or, if the name is wrong, delete this object \
-         and create it again ({field} is immutable)."
-    );
+fn missing_parent(context: &Context, field: &str, parent: &ObjectName) -> Stop {
+    let ObjectName { kind, name, .. } = parent;
+    let (kind, short) = (kind.as_str(), short(*kind));
+    let message = if context.cache().key_of(parent).is_some() {
+        format!("{field}: {kind} \"{name}\" cannot be read, so nothing is done in it. See: kubectl describe {short} {name}")
+    } else {
+        format!(
+            "{field}: {kind} \"{name}\" does not exist in this namespace. Create it; or, if the name is wrong, delete this object \
+             and create it again ({field} is immutable)."
+        )
+    };
     Failure::new(Reason::WaitingForParent, message).into()
 }
 

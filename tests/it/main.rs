@@ -15,6 +15,7 @@ mod deletion_held;
 mod deletion_references;
 mod examples;
 mod identity;
+mod life;
 mod policies;
 mod policies_authorization;
 mod policies_deletion;
