@@ -253,8 +253,7 @@ async fn passwords_open(world: &World, what: &str) {
         let salt: Vec<_> = (0..parts[1].len()).step_by(2).filter_map(|at| u8::from_str_radix(&parts[1][at..at + 2], 16).ok()).collect();
         let password = secret["stringData"]["password"].as_str().expect("a password");
         let digest = Sha256::new().chain_update(salt).chain_update(password).finalize();
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest, parts[2], "{what}: {name}");
+        assert_eq!(format!("{digest:x}"), parts[2], "{what}: {name}");
     }
 }
 
