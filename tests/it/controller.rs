@@ -19,7 +19,6 @@ use kube::Api;
 use kube::api::{DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
@@ -34,13 +33,12 @@ pub struct Controller {
     log: PathBuf,
     pid: PathBuf,
     database: PathBuf,
-    _folder: Option<TempDir>,
 }
 
 /// What a test may change about a controller.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// Its store; absent: a new one in a temporary folder that goes with it.
+    /// Its store; absent: a new one that goes with the control plane.
     pub database: Option<&'a Path>,
     /// Further arguments.
     pub args: &'a [&'a str],
@@ -71,13 +69,9 @@ impl Controller {
     /// Starts a controller that may end by itself.
     pub async fn launch(plane: &ControlPlane, options: Options<'_>) -> Self {
         let kubeconfig = rights(plane).await;
-        let (folder, database) = if let Some(database) = options.database {
-            (None, database.to_owned())
-        } else {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let database = folder.path().join("deskplane.db");
-            (Some(folder), database)
-        };
+        // In the control plane's folder, which goes with it even when this process is killed.
+        let own = || plane.state().join(format!("controller-{}.db", unique()));
+        let database = options.database.map_or_else(own, Path::to_owned);
         let log = database.with_extension(format!("{}.log", unique()));
         let output = File::create(&log).expect("a log file");
         // The shell ends the controller when our end of the pipe closes, however this process ends.
@@ -98,7 +92,7 @@ impl Controller {
             .spawn()
             .expect("start the controller");
         let leash = process.stdin.take();
-        Self { process, leash, log, pid, database, _folder: folder }
+        Self { process, leash, log, pid, database }
     }
 
     /// Its database file.

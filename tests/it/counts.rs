@@ -26,6 +26,7 @@ const CONTROLLER: &str = "system:serviceaccount:deskplane-system:deskplane";
 /// Operators in bulk: enough that anything done for each shows.
 const MANY: usize = 300;
 
+#[allow(clippy::needless_pass_by_value, reason = "the callers write JSON inline")]
 fn object(kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "deskplane.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 }
@@ -229,8 +230,8 @@ async fn another_tenant_is_served_between_the_first_ones_objects(plane: &Control
     ready(plane, "Operator", namespace, "flood-599").await;
     counted(plane, namespace, "acme", MANY + 605).await;
     let patches = writes(plane, mark).await.filter(|request| request.resource == "operators/status");
-    let place = patches.0.iter().position(|request| request.name == "tina").expect("a patch");
-    assert!(place < 450, "the newcomer behind 600 objects of another namespace is patch {place} of {}", patches.0.len());
+    let served = patches.0.iter().position(|request| request.name == "tina").expect("a patch");
+    assert!(served < 450, "the newcomer behind 600 objects of another namespace is patch {served} of {}", patches.0.len());
 }
 
 /// Leaves the store as a crash does that hits between the POST of a Secret and the commit that makes its password count.
