@@ -188,14 +188,16 @@ async fn events_tell_transitions_and_nothing_else() {
     let waiting = ["Warning SeatLimitExceeded Operator/tina", "Warning SeatLimitExceeded Operator/tim"];
     eventually("two warnings", DEADLINE, async || {
         let found = events(&tenant).await;
-        if found == waiting { Ok(()) } else { Err(format!("{found:?}")) }
+        let all = waiting.iter().all(|one| found.iter().any(|event| event == one));
+        if all && found.len() == 2 { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
     tenant.delete("Operator", "tom").await;
     tenant.ready("Operator", "tina").await;
     eventually("the news that it goes on", DEADLINE, async || {
         let found = events(&tenant).await;
-        if found == [waiting[0], waiting[1], "Normal Synced Operator/tina"] { Ok(()) } else { Err(format!("{found:?}")) }
+        let news = found.iter().any(|event| event == "Normal Synced Operator/tina");
+        if news && found.len() == 3 { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
 }
