@@ -101,6 +101,10 @@ pub struct AccountBackendStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub store_id: Option<String>,
+    /// The `accept-store` annotation that was honoured. It counts once: remove the annotation and set it again to accept another copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub accepted_store: Option<String>,
     /// Highest epoch in which this controller is known to have written to the store; a store with a lower one is an older copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,

@@ -21,8 +21,8 @@ Examples:
 
 /// The commit the program was built from, when the build was told (the environment variable `DESKPLANE_GIT_SHA`).
 const COMMIT: Option<&str> = option_env!("DESKPLANE_GIT_SHA");
-/// The oldest Kubernetes whose API the program is built for.
-const KUBERNETES: &str = "v1.33";
+/// The oldest Kubernetes that has every API the program uses: the admission policy that sets finalizers.
+const KUBERNETES: &str = "v1.36";
 
 /// Arguments of `deskplane version`.
 #[derive(Args, Debug)]
@@ -108,14 +108,14 @@ mod tests {
             version: "0.1.0",
             git_commit: Some("abc1234"),
             api_version: "deskplane.dev/v1alpha1".to_owned(),
-            kubernetes_api: "v1.33",
+            kubernetes_api: "v1.36",
         };
         let server = Some(Server { kubernetes: "v1.36.3".to_owned(), api_versions: vec![] });
         let style = Style { color: false, now: Timestamp::UNIX_EPOCH };
         insta::assert_snapshot!(VersionReport { client, server }.text(style), @"
         deskplane       0.1.0 (abc1234)
         kinds           deskplane.dev/v1alpha1
-        Kubernetes API  v1.33 or later
+        Kubernetes API  v1.36 or later
         server          Kubernetes v1.36.3
         server kinds    not installed
         ");

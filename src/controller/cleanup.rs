@@ -126,8 +126,8 @@ pub async fn member(context: &Context, subject: &Subject<'_>) -> Result<Cleanup,
     }
 }
 
-/// How often a held object is looked at besides the wakes that should do.
-const BESIDE_WAKES: std::time::Duration = std::time::Duration::from_secs(30);
+/// How often a held object is looked at besides the wakes that should do: seldom, since thousands may be held for days.
+const BESIDE_WAKES: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// The parents of a Terminating object as they are now, not as the cache has them.
 pub struct Parents {

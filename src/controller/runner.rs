@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use kube::api::Patch;
+use kube::runtime::events::{Event, EventType};
 use serde_json::json;
 
 use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
 use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
-use crate::domain::rows::Key;
+use crate::domain::rows::{Key, Row};
 
 use super::cache::{Cached, Entry};
 use super::context::{Context, is_ours};
@@ -218,12 +219,31 @@ async fn quarantine(context: &Context, name: &ObjectName) -> Result<(), Stop> {
             }
         }
         connection.observed().forget(&key);
-        if row.is_some() {
-            tracing::warn!(%name, %key, "the object vanished without cleanup: its row keeps its data and is quarantined");
+        if let Some(row) = row {
+            report_quarantined(context, name, &row).await;
+            connection.observed().wrote(Row { quarantined: true, ..Row::clone(&row) });
             context.metrics.quarantined(connection.observed().quarantined());
         }
     }
     Ok(())
+}
+
+/// The object is gone, so the Event is about the backend that keeps its row.
+async fn report_quarantined(context: &Context, name: &ObjectName, row: &Row) {
+    let id = &row.external_id;
+    let note = format!(
+        "{name} vanished without cleanup. Its row {id} keeps its data and its seat, and nothing else uses it. \
+         See: deskplane store orphans. To erase it: deskplane store erase-row {id}"
+    );
+    let backends = context.cache().names_of_backends();
+    for backend in backends {
+        let Some(backend) = context.cache().get::<AccountBackend>("", &backend) else { continue };
+        if is_ours(context, backend.as_ref()) {
+            // What varies goes into the action: the API server's clients gather what does not.
+            let event = Event { type_: EventType::Warning, action: id.clone(), ..report::news("Quarantined", note.clone()) };
+            report::publish(context, backend.as_ref(), event).await;
+        }
+    }
 }
 
 /// Reports a failure before it is passed on; anything else passes as it is.
@@ -245,14 +265,17 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
 
 /// An object that cannot use a place gives up its ticket, so that the next in line is not held up (rule 2).
 async fn leave_the_queue(context: &Context, key: &Key, reason: Reason) -> Result<(), Stop> {
+    use Reason as R;
     let unfit = matches!(
         reason,
-        Reason::Invalid
-            | Reason::NamespaceNotAllowed
-            | Reason::PlanNotFound
-            | Reason::BackendNotFound
-            | Reason::Released
-            | Reason::NameTaken
+        R::Invalid
+            | R::WaitingForMember
+            | R::WaitingForParent
+            | R::NamespaceNotAllowed
+            | R::PlanNotFound
+            | R::BackendNotFound
+            | R::Released
+            | R::NameTaken
     );
     let connection = &context.embedded;
     if !unfit || connection.observed().ticket(key).is_none() {

@@ -25,7 +25,10 @@ pub async fn settle(context: &Context, connection: &Connection) {
         }
     }
     context.metrics.quarantined(connection.observed().quarantined());
-    drop_tickets(context, connection, tickets.into_iter().filter(|key| !exists(key)).collect()).await;
+    // Who looks at some namespaces only cannot tell whose tickets the others are.
+    if context.scope.namespaces.is_empty() {
+        drop_tickets(context, connection, tickets.into_iter().filter(|key| !exists(key)).collect()).await;
+    }
 }
 
 /// Tickets are dropped at once when their object goes; this is for those that went while nobody watched.

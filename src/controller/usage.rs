@@ -12,6 +12,7 @@ use crate::api::account::{SeatUsage, Usage};
 use crate::domain::rows::UsageCounts;
 use crate::domain::seats::Limits;
 
+use super::cleanup::bounded;
 use super::context::Context;
 use super::lineage::served_connection;
 use super::object::{Kind, Meta, ObjectName};
@@ -81,12 +82,9 @@ pub async fn report(context: &Context, name: ObjectName) {
 async fn count(context: &Context, name: &ObjectName) {
     let Some(account) = context.cache().get::<Account>(&name.namespace, &name.name) else { return };
     let Ok(connection) = served_connection(context, &account) else { return };
-    let usage = match connection.backend.usage(&account.key()).await {
-        Ok(usage) => usage,
-        Err(error) => {
-            tracing::debug!(%name, %error, "the usage could not be read");
-            return;
-        }
+    let Ok(usage) = bounded(connection.backend.usage(&account.key())).await else {
+        tracing::debug!(%name, "the usage could not be read; the next sweep tries again");
+        return;
     };
     let (changed, _) = connection.observed().uses(&account.key(), usage);
     let cache = context.cache();

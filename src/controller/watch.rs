@@ -143,7 +143,8 @@ fn namespace_changed(context: &Context, namespace: &PartialObjectMeta<Namespace>
     let facts = NamespaceFacts { labels, terminating: meta.deletion_timestamp.is_some() };
     let mut cache = context.cache();
     let before = cache.namespaces.insert(name.clone(), facts.clone());
-    if before.is_some_and(|before| before != facts) {
+    // Objects may have come before their namespace: to them it had no labels.
+    if before.as_ref() != Some(&facts) {
         let names = cache.names_in(&name);
         drop(cache);
         context.queue.push_all(names);

@@ -246,6 +246,8 @@ pub struct TicketView {
     pub position: Option<i64>,
     /// Its places are reserved: asking again succeeds.
     pub reserved: bool,
+    /// It was paused with its object: it keeps its number and is skipped.
+    pub paused: bool,
 }
 
 /// What the backend knows of a key.

@@ -46,7 +46,7 @@ impl Ticket {
     }
 
     pub(super) fn view(&self) -> TicketView {
-        TicketView { missing: parse_place(&self.missing), position: self.position, reserved: self.reserved }
+        TicketView { missing: parse_place(&self.missing), position: self.position, reserved: self.reserved, paused: self.paused }
     }
 
     pub(super) fn tag(&self) -> OwnerTag {

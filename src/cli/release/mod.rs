@@ -131,7 +131,8 @@ fn finish(receipt: &Receipt, args: &ReleaseArgs) -> Result<Exit, CliError> {
         )));
     }
     Err(CliError::Remains(format!(
-        "{} not let go after at most {} s: see the receipt. Is the controller running? Then run this again, with a longer --timeout.",
+        "{} not let go after at most {} s: see the receipt. The request stands: the controller carries it out when it runs. \
+         To withdraw it, remove the annotation deskplane.dev/release; to wait again, run this again with a longer --timeout.",
         if remaining == 1 { "1 object is".to_owned() } else { format!("{remaining} objects are") },
         args.waiting.timeout
     )))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::api::ObjectMeta;
 
 use crate::api::account::DefaultOrganization;
-use crate::api::condition::{Reason, WITHIN_PLAN, Wanted};
+use crate::api::condition::{READY, Reason, WITHIN_PLAN, Wanted, find};
 use crate::api::names::default_organization;
 use crate::api::organization::FirstOperator;
 use crate::api::{Account, AccountSpec, AccountStatus, NameRef, Organization, OrganizationSpec, Plan};
@@ -28,7 +28,7 @@ impl Reconcile for Account {
     async fn sync(context: &Context, account: &Arc<Self>) -> Result<Synced<AccountStatus>, Stop> {
         let lineage = Lineage::of_account(context, account)?;
         let known = lineage.connection.observed().row(&account.key());
-        let plan = plan_of(context, account, known.is_none())?;
+        let plan = plan_of(context, account, known.is_none() || refers_anew(account))?;
         refuse_a_going_backend(&lineage, known.is_none())?;
         let desired = desired(&account.spec, &plan);
         let row = apply(context, &lineage, known, &desired).await?;
@@ -49,6 +49,13 @@ impl Reconcile for Account {
     async fn release(context: &Context, account: &Arc<Self>) -> Result<Option<Failure>, Stop> {
         erasure::release(context, account.as_ref(), Some(account.clone())).await.map(Some)
     }
+}
+
+/// Whether the spec was changed since it was last carried out: it may name another plan.
+fn refers_anew(account: &Account) -> bool {
+    let Some(status) = &account.status else { return true };
+    let refused = find(&status.conditions, READY).is_some_and(|ready| ready.reason == Reason::PlanNotFound.as_str());
+    refused || Some(status.observed_generation) != account.metadata.generation
 }
 
 fn plan_of(context: &Context, account: &Account, new: bool) -> Result<Arc<Plan>, Stop> {

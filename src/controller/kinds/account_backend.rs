@@ -64,6 +64,7 @@ async fn verify(context: &Context, backend: &AccountBackend) -> Result<Synced<Ac
     if matches!(contact, Contact::First | Contact::Accepted) || connection.has_written() {
         status.epoch = connection.session().map(|session| session.epoch);
     }
+    status.accepted_store = honoured(contact, backend);
     status.version = Some(found.version.clone());
     status.capabilities = capabilities(&connection.backend.capabilities());
     Ok(Synced { message: "The store is the one known, and open.".to_owned(), ..Synced::new(status) })
@@ -76,8 +77,15 @@ fn recorded<'a>(backend: &'a AccountBackend, connection: &Connection) -> Recorde
     Recorded {
         store_id: status.and_then(|status| status.store_id.as_deref()),
         epoch: status.and_then(|status| status.epoch).filter(|epoch| Some(*epoch) != ours),
-        accepts: backend.annotation(ACCEPT_STORE),
+        accepts: backend.annotation(ACCEPT_STORE).filter(|value| status.and_then(|status| status.accepted_store.as_deref()) != Some(value)),
     }
+}
+
+/// The annotation as long as it stands, once it was honoured: it must not accept an older copy years later.
+fn honoured(contact: Contact, backend: &AccountBackend) -> Option<String> {
+    let annotation = backend.annotation(ACCEPT_STORE)?;
+    let before = backend.status.as_ref().and_then(|status| status.accepted_store.as_deref());
+    (contact == Contact::Accepted || before == Some(annotation)).then(|| annotation.to_owned())
 }
 
 fn replaced(contact: Contact, backend: &AccountBackend, found: &Identity) -> Option<Failure> {
@@ -90,7 +98,7 @@ fn replaced(contact: Contact, backend: &AccountBackend, found: &Identity) -> Opt
     let message = format!(
         "The store was replaced: {what}. Nothing is made, nothing is erased, no object is let go. Bring the right database back; or, to go on \
          with this one, where every object is then made anew if it is missing: \
-         kubectl annotate ab {name} deskplane.dev/accept-store={} --overwrite",
+         kubectl annotate ab {name} deskplane.dev/accept-store- && kubectl annotate ab {name} deskplane.dev/accept-store={}",
         found.store_id
     );
     Some(Failure::new(Reason::BackendReplaced, message))

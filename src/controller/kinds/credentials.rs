@@ -113,7 +113,7 @@ async fn post(context: &Context, member: &Member, operator: &Operator, prepared:
     context.metrics.api_write("create");
     let outcome = match created {
         Ok(_) => CredentialOutcome::Created { hash: prepared.intent.hash },
-        Err(kube::Error::Api(status)) if status.code == 409 => {
+        Err(error) if already_exists(&error) => {
             settle(context, member, operator, CredentialOutcome::Dropped).await?;
             return Err(taken(operator).into());
         }
@@ -138,9 +138,14 @@ async fn exists(context: &Context, member: &Member, operator: &Operator) -> Resu
     let probe = secret(member, operator, &Prepared::new(operator)?);
     match secrets(context, operator).create(&parameters(true), &probe).await {
         Ok(_) => Ok(false),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(true),
+        Err(error) if already_exists(&error) => Ok(true),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Not every conflict: a quota that others change at the same time answers with the same code.
+fn already_exists(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
 }
 
 fn was_taken(operator: &Operator) -> bool {
@@ -151,7 +156,7 @@ fn was_taken(operator: &Operator) -> bool {
 fn taken(operator: &Operator) -> Failure {
     let name = secret_name(operator);
     let message = format!(
-        "The Secret \"{name}\" exists already and is not this operator's, so no credentials were made. \
+        "The Secret \"{name}\" exists already, and it is not one that was just made for this operator, so no credentials were made. \
          Delete that Secret, or delete this operator and create it with another spec.credentials.secretName."
     );
     Failure::new(Reason::NameTaken, message).with_backoff()

@@ -86,7 +86,7 @@ pub fn remember_refusal<T>(lineage: &Lineage, waiter: Waiter, key: &Key, result:
     let Err(Stop::Failure(failure)) = &result else { return result };
     let Detail::Position(position) = failure.detail else { return result };
     let Some(missing) = Place::ALL.into_iter().find(|place| limit_reason(*place) == failure.reason) else { return result };
-    lineage.connection.observed().waits(key, TicketView { missing, position, reserved: false });
+    lineage.connection.observed().waits(key, TicketView { missing, position, reserved: false, paused: false });
     Err(refused(lineage, waiter, missing, position).into())
 }
 
@@ -96,15 +96,37 @@ fn refused(lineage: &Lineage, waiter: Waiter, missing: Place, position: Option<i
     Failure::new(limit_reason(missing), message).with_detail(Detail::Position(position))
 }
 
-/// Pauses or resumes the ticket of an object that waits.
-pub async fn pause_ticket(context: &Context, lineage: &Lineage, key: &Key, paused: bool) -> Result<(), Stop> {
-    if lineage.connection.observed().ticket(key).is_none() {
+/// Pauses the ticket of an object that is paused itself, if it has one.
+pub async fn pause_ticket(context: &Context, lineage: Result<Lineage, Stop>, key: &Key) -> Result<(), Stop> {
+    let lineage = match lineage {
+        Ok(lineage) => lineage,
+        Err(stop @ Stop::Deferred(_)) => return Err(stop),
+        // Nothing can be written there, so nothing is handed out either.
+        Err(_) => return Ok(()),
+    };
+    let known = lineage.connection.observed().ticket(key).map(|ticket| ticket.paused);
+    let has_row = lineage.connection.observed().row(key).is_some();
+    // Without a row there may be a ticket that the next pass would have asked about.
+    if known == Some(true) || known.is_none() && has_row { Ok(()) } else { set_paused(context, &lineage, key, true).await }
+}
+
+/// A ticket that was paused with its object takes part again.
+pub async fn resume_ticket(context: &Context, lineage: &Lineage, key: &Key) -> Result<(), Stop> {
+    let paused = lineage.connection.observed().ticket(key).is_some_and(|ticket| ticket.paused);
+    if !paused {
         return Ok(());
     }
+    set_paused(context, lineage, key, false).await?;
+    lineage.connection.observed().ask_again(key);
+    Ok(())
+}
+
+async fn set_paused(context: &Context, lineage: &Lineage, key: &Key, paused: bool) -> Result<(), Stop> {
     let account = lineage.account_name();
     context.write(&lineage.connection, &account, async |backend, session| backend.pause_ticket(session, key, paused).await).await?;
-    if !paused {
-        lineage.connection.observed().ask_again(key);
+    let mut observed = lineage.connection.observed();
+    if let Some(ticket) = observed.ticket(key).cloned() {
+        observed.waits(key, TicketView { paused, reserved: false, position: None, ..ticket });
     }
     Ok(())
 }

@@ -17,17 +17,17 @@ use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop, limit_reason};
 use super::super::lineage::Lineage;
 use super::super::mapping;
-use super::super::object::{Meta, Status, name_of, tag_of};
+use super::super::object::{Meta, name_of, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::credentials::{self, Prepared};
 use super::erasure;
-use super::member::{Member, pause_ticket, remember_refusal, waits};
+use super::member::{Member, pause_ticket, remember_refusal, resume_ticket, waits};
 use super::organization::first_operator_of;
 
 impl Reconcile for Operator {
     async fn sync(context: &Context, operator: &Arc<Self>) -> Result<Synced<OperatorStatus>, Stop> {
         let member = Member::of(context, operator.namespace(), &operator.spec.organization_ref.name)?;
-        resume(context, &member.lineage, operator).await?;
+        resume_ticket(context, &member.lineage, &operator.key()).await?;
         let (row, announced) = apply(context, &member, operator).await?;
         let row = credentials::ensure(context, &member, operator, row, announced).await?;
         Ok(Synced::new(status(operator, &member, &row)))
@@ -61,20 +61,9 @@ impl Reconcile for Operator {
     }
 
     async fn on_pause(context: &Context, operator: &Arc<Self>) -> Result<(), Stop> {
-        match Lineage::of_member(context, operator.namespace(), &operator.spec.organization_ref.name) {
-            Ok((lineage, _)) => pause_ticket(context, &lineage, &operator.key(), true).await,
-            Err(_) => Ok(()),
-        }
+        let lineage = Lineage::of_member(context, operator.namespace(), &operator.spec.organization_ref.name).map(|(lineage, _)| lineage);
+        pause_ticket(context, lineage, &operator.key()).await
     }
-}
-
-/// A ticket that was paused with its object takes part again.
-async fn resume(context: &Context, lineage: &Lineage, operator: &Operator) -> Result<(), Stop> {
-    let conditions = operator.status.as_ref().map(Status::conditions).unwrap_or_default();
-    if crate::api::condition::find(conditions, crate::api::condition::PAUSED).is_some() {
-        pause_ticket(context, lineage, &operator.key(), false).await?;
-    }
-    Ok(())
 }
 
 /// The row an operator's spec asks for.

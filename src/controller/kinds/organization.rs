@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::api::ObjectMeta;
 
-use crate::api::condition::{PAUSED, Reason, find};
+use crate::api::condition::Reason;
 use crate::api::department::Members;
 use crate::api::names::{STARTER_LABEL, first_operator, starter_department, starter_widget};
 use crate::api::organization::{Erasure, FirstOperator, Location, StarterKit};
@@ -21,19 +21,19 @@ use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop};
 use super::super::lineage::{Lineage, waiting_for_parent};
 use super::super::mapping;
-use super::super::object::{Meta, Status, name_of, tag_of};
+use super::super::object::{Meta, name_of, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced, ensure_finalizer};
 use super::super::usage::{seats_status, usage_status};
 use super::account::namespace_terminating;
 use super::erasure;
-use super::member::{pause_ticket, remember_refusal, waits};
+use super::member::{pause_ticket, remember_refusal, resume_ticket, waits};
 use super::operator;
 use super::owned::{create, name_taken};
 
 impl Reconcile for Organization {
     async fn sync(context: &Context, organization: &Arc<Self>) -> Result<Synced<OrganizationStatus>, Stop> {
         let lineage = Lineage::of_organization(context, organization)?;
-        resume(context, &lineage, organization).await?;
+        resume_ticket(context, &lineage, &organization.key()).await?;
         validate(&organization.spec)?;
         let row = apply(context, &lineage, organization).await?;
         let row = ensure_starter_kit(context, &lineage, organization, row).await?;
@@ -55,24 +55,14 @@ impl Reconcile for Organization {
     }
 
     async fn on_pause(context: &Context, organization: &Arc<Self>) -> Result<(), Stop> {
-        match Lineage::of_organization(context, organization) {
-            Ok(lineage) => pause_ticket(context, &lineage, &organization.key(), true).await,
-            Err(_) => Ok(()),
-        }
+        let lineage = Lineage::of_organization(context, organization);
+        pause_ticket(context, lineage, &organization.key()).await
     }
 
     async fn release(context: &Context, organization: &Arc<Self>) -> Result<Option<Failure>, Stop> {
         let account = context.cache().get(organization.namespace(), &organization.spec.account_ref.name);
         erasure::release(context, organization.as_ref(), account).await.map(Some)
     }
-}
-
-async fn resume(context: &Context, lineage: &Lineage, organization: &Organization) -> Result<(), Stop> {
-    let conditions = organization.status.as_ref().map(Status::conditions).unwrap_or_default();
-    if find(conditions, PAUSED).is_some() {
-        pause_ticket(context, lineage, &organization.key(), false).await?;
-    }
-    Ok(())
 }
 
 /// What the API server cannot know: whether a time zone exists.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::condition::{AVAILABLE, PAUSED, Reason, Wanted, find};
+use crate::api::condition::{AVAILABLE, Reason, Wanted};
 use crate::api::widget::{Availability, StartForm, Theme};
 use crate::api::{Widget, WidgetSpec, WidgetStatus};
 use crate::domain::availability::availability;
@@ -13,18 +13,15 @@ use crate::domain::waiting::Waiter;
 use super::super::context::Context;
 use super::super::failure::{Failure, Stop};
 use super::super::lineage::Lineage;
-use super::super::object::{Meta, Status, tag_of};
+use super::super::object::{Meta, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::erasure;
-use super::member::{Member, pause_ticket, remember_refusal, waits};
+use super::member::{Member, pause_ticket, remember_refusal, resume_ticket, waits};
 
 impl Reconcile for Widget {
     async fn sync(context: &Context, widget: &Arc<Self>) -> Result<Synced<WidgetStatus>, Stop> {
         let member = Member::of(context, widget.namespace(), &widget.spec.organization_ref.name)?;
-        let conditions = widget.status.as_ref().map(Status::conditions).unwrap_or_default();
-        if find(conditions, PAUSED).is_some() {
-            pause_ticket(context, &member.lineage, &widget.key(), false).await?;
-        }
+        resume_ticket(context, &member.lineage, &widget.key()).await?;
         let row = apply(context, &member, widget).await?;
         Ok(report(&member, widget, &row))
     }
@@ -40,10 +37,8 @@ impl Reconcile for Widget {
     }
 
     async fn on_pause(context: &Context, widget: &Arc<Self>) -> Result<(), Stop> {
-        match Lineage::of_member(context, widget.namespace(), &widget.spec.organization_ref.name) {
-            Ok((lineage, _)) => pause_ticket(context, &lineage, &widget.key(), true).await,
-            Err(_) => Ok(()),
-        }
+        let lineage = Lineage::of_member(context, widget.namespace(), &widget.spec.organization_ref.name).map(|(lineage, _)| lineage);
+        pause_ticket(context, lineage, &widget.key()).await
     }
 }
 

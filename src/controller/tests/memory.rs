@@ -45,6 +45,11 @@ impl Memory {
         self.lock().objects.iter().filter(|(path, _)| path.starts_with(GROUP)).map(|(_, object)| object.clone()).collect()
     }
 
+    /// All Secrets.
+    pub fn secrets(&self) -> Vec<Value> {
+        self.lock().objects.iter().filter(|(path, _)| path.contains("/secrets/")).map(|(_, object)| object.clone()).collect()
+    }
+
     /// A person creates an object.
     pub fn create(&self, kind: &str, namespace: &str, name: &str, spec: &Value) {
         let metadata = if namespace.is_empty() { json!({"name": name}) } else { json!({"name": name, "namespace": namespace}) };
@@ -110,7 +115,9 @@ impl State {
     fn post(&mut self, collection: &str, mut object: Value, dry_run: bool) -> (u16, Value) {
         let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
         if self.objects.contains_key(&path) {
-            return (409, refusal(409));
+            let mut refusal = refusal(409);
+            refusal["reason"] = json!("AlreadyExists");
+            return (409, refusal);
         }
         if dry_run {
             return (201, object);

@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
@@ -236,6 +239,45 @@ async fn whatever_fails_at_whichever_write_a_confirmed_account_is_erased_complet
         assert!(rows.is_empty() && next.is_none(), "{what}");
     })
     .await;
+}
+
+/// The passwords in the Secrets are those whose hashes the store has.
+async fn passwords_open(world: &World, what: &str) {
+    let options = SqliteConnectOptions::new().filename(world.folder.path().join("store.db"));
+    let mut store = options.connect().await.expect("open the store");
+    for secret in world.memory.secrets() {
+        let name = secret["metadata"]["name"].as_str().expect("a name");
+        let sql = "SELECT hash FROM credentials WHERE secret_name = $1 AND state = 'active'";
+        let hash: String = sqlx::query_scalar(sql).bind(name.to_owned()).fetch_one(&mut store).await.expect("active credentials");
+        let parts: Vec<_> = hash.split('$').collect();
+        let salt: Vec<_> = (0..parts[1].len()).step_by(2).filter_map(|at| u8::from_str_radix(&parts[1][at..at + 2], 16).ok()).collect();
+        let password = secret["stringData"]["password"].as_str().expect("a password");
+        let digest = Sha256::new().chain_update(salt).chain_update(password).finalize();
+        assert_eq!(format!("{digest:x}"), parts[2], "{what}: {name}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_two_faults_come_together_the_password_in_a_secret_is_the_one_in_the_store() {
+    let reference = World::new().run(Script::default()).await;
+    let posts = reference.script.writes().into_iter().enumerate().filter(|(_, write)| write.ends_with("/secrets"));
+    let posts: Vec<_> = posts.map(|(number, _)| number).collect();
+    drop(reference);
+    assert!(posts.len() > 1, "{posts:?}");
+    let faults = [Fault::DieBefore, Fault::DieAfter, Fault::LoseReply, Fault::Refuse(500)];
+    for (at, first) in posts.into_iter().flat_map(|at| faults.map(|fault| (at, fault))) {
+        for (later, second) in (0..8).flat_map(|later| faults.map(|fault| (later, fault))) {
+            let world = World::new();
+            let mut life = world.live(Script::with_two((at, first), (at + 1 + later, second))).await;
+            life.run().await;
+            if life.script.dead() {
+                drop(life);
+                life = world.run(Script::with(later, second)).await;
+            }
+            drop(life);
+            passwords_open(&world, &format!("{first:?} at write {at}, {second:?} {later} writes later")).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -22,14 +22,19 @@ pub struct Script(Mutex<State>);
 #[derive(Default)]
 struct State {
     writes: Vec<String>,
-    fault: Option<(usize, Fault)>,
+    faults: Vec<(usize, Fault)>,
     dead: bool,
 }
 
 impl Script {
     /// A run with a fault at the write of that number, counted from 0.
     pub fn with(at: usize, fault: Fault) -> Self {
-        Self(Mutex::new(State { fault: Some((at, fault)), ..State::default() }))
+        Self(Mutex::new(State { faults: vec![(at, fault)], ..State::default() }))
+    }
+
+    /// A run with two faults.
+    pub fn with_two(one: (usize, Fault), other: (usize, Fault)) -> Self {
+        Self(Mutex::new(State { faults: vec![one, other], ..State::default() }))
     }
 
     /// A write is about to be done. `Some`: what goes wrong with it.
@@ -40,7 +45,7 @@ impl Script {
         }
         let number = state.writes.len();
         state.writes.push(what.to_owned());
-        let fault = state.fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+        let fault = state.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
         state.dead = matches!(fault, Some(Fault::DieBefore | Fault::DieAfter));
         fault
     }

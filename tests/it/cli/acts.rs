@@ -58,7 +58,7 @@ async fn release_waits_for_the_controller_and_says_what_remains() {
     let asked = desk.run(&["release", "other-france", "--wait=false"]);
     assert_eq!(asked.line("other-france").last(), Some(&"Asked"), "{}", asked.ok());
     let remains = desk.run(&["release", "acme-germany", "--timeout", "1"]);
-    remains.failed(5, &["1 object is not let go", "Is the controller running?"]);
+    remains.failed(5, &["1 object is not let go", "The request stands"]);
     assert_eq!(remains.line("acme-germany")[3..6], ["org_17", "Remains:", "Synced:"], "{}", remains.stdout);
     assert_eq!(desk.get("org", "acme-germany").pointer(RELEASED), Some(&json!("acme-germany")));
 
