@@ -21,6 +21,7 @@ fn file(path: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).to_string_lossy().into_owned()
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the callers write JSON inline")]
 fn object(kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "deskplane.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 }
