@@ -188,12 +188,12 @@ async fn restarts_of_the_api_server_change_nothing(plane: &ControlPlane) {
     assert_eq!(versions(all(plane)), before, "no object flapped");
 }
 
-/// Gives a field of a stored object a value that its schema does not allow: for that time, the schema allows anything there.
+/// Gives a field of a stored object a value that its schema does not allow: for that time, the schema wants text there.
 async fn spoil(plane: &ControlPlane, kind: &str, namespace: &str, name: &str, field: &[&str], value: Value) {
     let crd = format!("{}s.deskplane.dev", kind.to_lowercase());
     let path = format!("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/{}", field.join("/properties/"));
-    let anything = json!([{"op": "replace", "path": path, "value": {"x-kubernetes-preserve-unknown-fields": true}}]);
-    plane.kubectl_ok(&["patch", "crd", &crd, "--type=json", "-p", &anything.to_string()]);
+    let text = json!([{"op": "replace", "path": path, "value": {"type": "string"}}]);
+    plane.kubectl_ok(&["patch", "crd", &crd, "--type=json", "-p", &text.to_string()]);
     let spoilt = |value: &Value| json!({"spec": field.iter().rev().fold(value.clone(), |inner, name| json!({*name: inner}))});
     eventually("the schema lets it in", DEADLINE, async || patch(plane, kind, namespace, name, spoilt(&value)).await).await;
     plane.kubectl_ok(&["apply", "--server-side", "--force-conflicts", "-f", &file(&format!("crds/{crd}.yaml"))]);
@@ -236,13 +236,13 @@ async fn what_cannot_be_read_is_reported_and_holds_up_nobody(plane: &ControlPlan
     }
     create(plane, object("Operator", odd, "tina", operator_spec("tina", "good"))).await;
     ready(plane, "Operator", odd, "tina").await;
-    // What stands on one that cannot be read says so, and keeps its row.
-    let below = reason_is(plane, "Operator", odd, "one-first-operator", "WaitingForParent").await;
-    let message = condition(&below, "Ready")["message"].as_str().unwrap();
-    assert!(message.contains("Organization \"one\"") && message.contains("cannot be read"), "{message}");
-
     for (kind, namespace, name, ..) in spoilt.iter().filter(|(kind, ..)| !["Account", "Organization"].contains(kind)) {
         api(plane, kind, namespace).await.delete(name, &DeleteParams::default()).await.unwrap();
+        if *kind == "AccountBackend" {
+            // Its spec has a rule in CEL, which cannot judge a value of a wrong type: until that is corrected, the API server takes no
+            // write to the object from anybody.
+            patch(plane, kind, namespace, name, json!({"spec": {"embedded": {}}})).await.unwrap();
+        }
         gone(plane, kind, namespace, name).await;
     }
     // What would be erased with them can only be known once they can be read again.
