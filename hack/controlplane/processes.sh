@@ -21,11 +21,18 @@ alive() {
     { pid=$(cat "$state/pids/$1") && tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF -- "$state/"; } 2>/dev/null
 }
 
+# ended PID: whether all its threads are gone, and so its ports free. A dying process loses its command line before it closes its sockets.
+ended() {
+    ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/task/"*/status
+}
+
 # stop NAME: at once. There is nothing to save: a stopped control plane is thrown away, and a restarted API server has its state in etcd.
 stop() {
+    local pid
     if alive "$1"; then
-        kill -KILL "$(cat "$state/pids/$1")" 2>/dev/null || true
-        while alive "$1"; do sleep 0.02; done
+        pid=$(cat "$state/pids/$1")
+        kill -KILL "$pid" 2>/dev/null || true
+        until ended "$pid"; do sleep 0.02; done
     fi
     rm -f "$state/pids/$1"
 }
@@ -85,9 +92,9 @@ start_controller_manager() {
         --leader-elect=false --secure-port 0 --profiling=false --kube-api-qps 300 --kube-api-burst 600
 }
 
-# await WHAT COMMAND...: until the command succeeds; fails when etcd or the API server dies, or after a minute.
+# await WHAT COMMAND...: until the command succeeds; fails when etcd or the API server dies, or after three minutes.
 await() {
-    local what=$1 until=$((SECONDS + 60))
+    local what=$1 until=$((SECONDS + 180))
     shift
     until "$@" >/dev/null 2>&1; do
         alive etcd && alive kube-apiserver || return 1
