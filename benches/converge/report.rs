@@ -27,7 +27,9 @@ pub fn print(all: &[Measured], rest: Duration) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     println!("{table}");
-    println!("Median of {} rounds, the lowest and the highest in parentheses.", all.first().map_or(0, |measured| measured.rounds.len()));
+    let rounds = all.first().map_or(0, |measured| measured.rounds.len());
+    println!("Median over the rounds ({rounds}), the lowest and the highest in parentheses. Times are noise when others use the machine;");
+    println!("their ratio within a round, CPU times and counts hold better. Aims are not judged; writes at rest are.");
     for measured in all {
         if let Some(last) = measured.rounds.last() {
             println!(
