@@ -201,13 +201,13 @@ impl Cache {
         self.keys.values().filter(|name| name.namespace == namespace).cloned().collect()
     }
 
-    /// Stores an object, unless a newer version of it is here already. Returns what was here, or `None` twice when it was ignored.
+    /// Stores an object, unless this version of it is here already, or a newer one. Returns what was here, or `None` twice when it was ignored.
     pub fn apply<K: Cached>(&mut self, entry: Entry<K>) -> Option<Replaced<K>> {
         let name = entry.object_name();
         let old = K::table(self).get(&name).cloned();
         if let Some(old) = &old
             && old.key() == entry.key()
-            && version(old.metadata()) > version(entry.metadata())
+            && is_as_new(old.metadata(), entry.metadata())
         {
             return None;
         }
@@ -270,6 +270,31 @@ fn remove(index: &mut HashMap<ObjectName, BTreeSet<ObjectName>>, of: &ObjectName
 pub struct Replaced<K>(pub Option<Entry<K>>);
 
 /// Resource versions of one object are comparable as numbers on every supported API server.
-fn version(meta: &ObjectMeta) -> u64 {
-    meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+fn is_as_new(here: &ObjectMeta, other: &ObjectMeta) -> bool {
+    let version = |meta: &ObjectMeta| meta.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
+    version(here).is_some_and(|here| version(other).is_none_or(|other| here >= other))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn widget(version: &str, language: &str) -> Entry<Widget> {
+        let metadata = json!({"name": "chat", "namespace": "ns", "uid": "1", "resourceVersion": version});
+        let spec = json!({"organizationRef": {"name": "acme"}, "language": language});
+        let object = json!({"apiVersion": "deskplane.dev/v1alpha1", "kind": "Widget", "metadata": metadata, "spec": spec});
+        Entry::Good(Arc::new(serde_json::from_value(object).expect("a widget")))
+    }
+
+    #[test]
+    fn only_a_newer_version_takes_the_place_of_what_is_here() {
+        let mut cache = Cache::default();
+        assert!(cache.apply(widget("9", "en")).is_some());
+        assert!(cache.apply(widget("9", "en")).is_none(), "it is here");
+        assert!(cache.apply(widget("8", "de")).is_none(), "older");
+        assert!(cache.apply(widget("10", "fr")).is_some(), "newer: compared as numbers");
+        assert_eq!(cache.get::<Widget>("ns", "chat").and_then(|widget| widget.spec.language.clone()).as_deref(), Some("fr"));
+    }
 }

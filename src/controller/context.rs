@@ -21,6 +21,7 @@ use super::metrics::Metrics;
 use super::object::{Kind, Managed, Meta, ObjectName};
 use super::queue::Queue;
 use super::usage::Marks;
+use super::watch;
 
 /// How long one call to the backend may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -111,7 +112,9 @@ impl Context {
     }
 
     /// Remembers an object that a write of ours returned, so that the next pass sees it before the watch does.
-    pub fn returned<K: Cached>(&self, object: K) -> Arc<K> {
+    pub fn returned<K: Cached>(&self, mut object: K) -> Arc<K> {
+        // As the watch brings it: otherwise what nobody reads would look like a change.
+        watch::slim(&mut object);
         let object = Arc::new(object);
         mapping::absorb(self, &Entry::Good(object.clone()));
         object
