@@ -34,6 +34,8 @@ pub struct Converged {
     pub cpu: Duration,
     /// The most memory it has had, in KiB.
     pub peak_memory: u64,
+    /// Passes over operators.
+    pub passes: u64,
     /// What the API server was asked for.
     pub requests: Counts,
 }
@@ -74,7 +76,8 @@ pub async fn converge(plane: &ControlPlane, setup: &Setup) -> Result<(Converged,
         all_ready(plane, plural).await?;
     }
     let requests = plane.requests_since(0).await.of_user(USER).counts();
-    let converged = Converged { time, server_cpu, cpu: controller.cpu()?, peak_memory: controller.peak_memory()?, requests };
+    let passes = controller.metric(r#"deskplane_reconciles_total{kind="Operator""#).await?;
+    let converged = Converged { time, server_cpu, cpu: controller.cpu()?, peak_memory: controller.peak_memory()?, passes, requests };
     Ok((converged, controller))
 }
 

@@ -65,7 +65,7 @@ fn lines(rest: Duration) -> Vec<Line> {
     lines
 }
 
-fn until_ready() -> [Line; 9] {
+fn until_ready() -> [Line; 10] {
     [
         line("controller, until all are Ready (s)", "", |all| spread(all, 1, |round| round.controller.time.as_secs_f64())),
         line("  times the bare client", "1.3", |all| spread(all, 2, Round::ratio)),
@@ -77,6 +77,7 @@ fn until_ready() -> [Line; 9] {
         }),
         line("  own CPU (ms an operator)", "1", |all| spread(all, 2, |round| each(round.controller.cpu, all.operators))),
         line("  peak memory (MiB)", "60", |all| spread(all, 1, |round| mib(round.controller.peak_memory))),
+        line("  passes an operator", "", |all| spread(all, 2, |round| f64_of(round.controller.passes) / f64::from(all.operators))),
         line("  API reads an operator", "", |all| per_operator(all, |verb| !is_write(verb))),
         line("  API writes an operator", "1", |all| per_operator(all, is_write)),
         line("  Events", "0", |all| {
@@ -108,7 +109,12 @@ fn each(cpu: Duration, operators: u32) -> f64 {
 }
 
 fn mib(kibibytes: u64) -> f64 {
-    u32::try_from(kibibytes).map_or(f64::INFINITY, |kibibytes| f64::from(kibibytes) / 1024.0)
+    f64_of(kibibytes) / 1024.0
+}
+
+/// A count that fits into 32 bits, as all here do.
+fn f64_of(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
 
 fn mebibytes(kibibytes: u64) -> String {
@@ -122,7 +128,7 @@ fn is_write(request: &str) -> bool {
 fn per_operator(all: &Measured, wanted: impl Fn(&str) -> bool) -> String {
     let Some(last) = all.rounds.last() else { return String::new() };
     let count: usize = last.controller.requests.iter().filter(|(request, _)| wanted(request)).map(|(_, count)| count).sum();
-    format!("{:.3}", f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / f64::from(all.operators))
+    format!("{:.3}", f64_of(count as u64) / f64::from(all.operators))
 }
 
 fn total(counts: &Counts) -> String {
