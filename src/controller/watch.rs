@@ -45,7 +45,7 @@ fn config() -> watcher::Config {
 }
 
 /// Drops what nobody reads: it is half of an object's memory.
-fn slim<K: Resource>(object: &mut K) {
+pub fn slim<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
     object.annotations_mut().retain(|key, _| [CONFIRM_DELETION, RELEASE, PAUSED, ACCEPT_STORE].contains(&key.as_str()));
 }
