@@ -13,6 +13,7 @@ mod cleanup;
 mod connection;
 mod context;
 mod failure;
+mod guard;
 mod http;
 mod kinds;
 mod lineage;

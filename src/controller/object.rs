@@ -4,7 +4,6 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ObjectMeta;
-use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +14,8 @@ use crate::api::{
     OrganizationStatus, Plan, PlanStatus, Widget, WidgetStatus,
 };
 use crate::domain::rows::{Key, OwnerTag, RowKind};
+
+use super::guard::Guard;
 
 /// The kinds, parents before children: the order in which a first listing is worked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -143,7 +144,7 @@ pub trait Managed: Resource<DynamicType = ()> + Clone + fmt::Debug + Deserialize
     /// An API for its objects in a namespace; for the cluster-scoped kinds the namespace is empty.
     fn api(client: Client, namespace: &str) -> Api<Self>;
     /// An API to watch its objects: in one namespace, or everywhere. One that cannot be read does not hold up the others.
-    fn watch_api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>>;
+    fn watch_api(client: Client, namespace: Option<&str>) -> Api<Guard<Self>>;
 }
 
 /// Questions to an object's metadata.
@@ -262,7 +263,7 @@ macro_rules! managed {
             fn api(client: Client, namespace: &str) -> Api<Self> {
                 managed!(@api $scope, client, namespace)
             }
-            fn watch_api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>> {
+            fn watch_api(client: Client, namespace: Option<&str>) -> Api<Guard<Self>> {
                 match namespace {
                     None => Api::all(client),
                     Some(namespace) => managed!(@api $scope, client, namespace),

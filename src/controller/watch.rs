@@ -10,7 +10,6 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PartialObjectMeta;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -21,6 +20,7 @@ use crate::domain::rows::Key;
 
 use super::cache::{Cached, Entry, NamespaceFacts};
 use super::context::Context;
+use super::guard::Guard;
 use super::mapping;
 use super::object::ObjectName;
 
@@ -53,7 +53,7 @@ pub fn slim<K: Resource>(object: &mut K) {
 /// Follows a watch until it fails too often.
 async fn follow<K: Cached>(
     context: &Context,
-    stream: impl Stream<Item = Result<Event<DeserializeGuard<K>>, watcher::Error>>,
+    stream: impl Stream<Item = Result<Event<Guard<K>>, watcher::Error>>,
     namespace: Option<&str>,
     listed: &Sender<bool>,
 ) {
@@ -95,7 +95,7 @@ async fn follow<K: Cached>(
     }
 }
 
-fn entry<K: Cached>(DeserializeGuard(object): DeserializeGuard<K>) -> Entry<K> {
+fn entry<K: Cached>(Guard(object): Guard<K>) -> Entry<K> {
     match object {
         Ok(object) => Entry::Good(object.into()),
         Err(bad) => Entry::Bad(bad.into()),
