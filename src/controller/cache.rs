@@ -2,13 +2,14 @@
 //!
 //! Look-ups are by name or by parent; nothing here walks all objects but a relist.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kube::api::ObjectMeta;
-use kube::core::error_boundary::InvalidObject;
 
-use super::object::{Kind, Managed, Meta, ObjectName, name_of};
+use super::guard::Unreadable;
+use super::object::{Kind, Managed, Meta, ObjectName};
+use crate::api::names::DEFAULT_CONTROLLER_NAME;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 use crate::domain::rows::Key;
 
@@ -17,8 +18,8 @@ use crate::domain::rows::Key;
 pub enum Entry<K> {
     /// Readable.
     Good(Arc<K>),
-    /// Stored in a form this version cannot read; its metadata is all there is.
-    Bad(Arc<InvalidObject>),
+    /// Stored in a form this version cannot read.
+    Bad(Arc<Unreadable>),
 }
 
 impl<K> Clone for Entry<K> {
@@ -45,6 +46,14 @@ impl<K: Managed> Entry<K> {
         ObjectName::new(K::KIND, meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
     }
 
+    /// The objects its spec names, whose dependent it is.
+    pub fn parents(&self) -> Vec<ObjectName> {
+        match self {
+            Self::Good(object) => object.parents(),
+            Self::Bad(object) => K::parents_in(object.metadata.namespace.as_deref().unwrap_or_default(), &object.spec),
+        }
+    }
+
     /// Its UID.
     pub fn key(&self) -> Key {
         Key(self.metadata().uid.clone().unwrap_or_default())
@@ -60,7 +69,8 @@ pub struct NamespaceFacts {
     pub terminating: bool,
 }
 
-type Table<K> = HashMap<ObjectName, Entry<K>>;
+/// Sorted, so that the objects of a namespace stand together.
+type Table<K> = BTreeMap<ObjectName, Entry<K>>;
 
 /// Objects by name, and their dependents.
 #[derive(Default)]
@@ -110,6 +120,18 @@ cached! {
     Widget: widgets,
 }
 
+/// An expression about the kind `K` that a value of `Kind` stands for.
+macro_rules! for_kind {
+    ($kind:expr, $type:ident => $body:expr) => {
+        for_kind!(@arms $kind, $type => $body; AccountBackend, Plan, Account, Organization, Operator, Department, Widget)
+    };
+    (@arms $kind:expr, $type:ident => $body:expr; $($name:ident),*) => {
+        match $kind {
+            $(Kind::$name => { type $type = $name; $body })*
+        }
+    };
+}
+
 impl Cache {
     /// The object of that name, readable or not.
     pub fn entry<K: Cached>(&self, name: &ObjectName) -> Option<Entry<K>> {
@@ -139,18 +161,30 @@ impl Cache {
         self.metadata(name).and_then(|meta| meta.creation_timestamp.as_ref()).map_or(0, |time| time.0.as_second())
     }
 
-    fn metadata(&self, name: &ObjectName) -> Option<&ObjectMeta> {
-        fn of<'a, K: Cached>(cache: &'a Cache, name: &ObjectName) -> Option<&'a ObjectMeta> {
-            K::table(cache).get(name).map(Entry::metadata)
+    /// Metadata of the object of that name, readable or not.
+    pub fn metadata(&self, name: &ObjectName) -> Option<&ObjectMeta> {
+        for_kind!(name.kind, K => K::table(self).get(name).map(Entry::metadata))
+    }
+
+    /// The objects that the object of that name names, readable or not.
+    pub fn parents(&self, name: &ObjectName) -> Vec<ObjectName> {
+        for_kind!(name.kind, K => K::table(self).get(name).map(Entry::parents)).unwrap_or_default()
+    }
+
+    /// The name of the controller that an `AccountBackend` object names, readable or not.
+    pub fn controller_of(&self, backend: &ObjectName) -> Option<&str> {
+        match self.backends.get(backend)? {
+            Entry::Good(backend) => Some(&backend.spec.controller_name),
+            Entry::Bad(backend) => Some(backend.spec["controllerName"].as_str().unwrap_or(DEFAULT_CONTROLLER_NAME)),
         }
+    }
+
+    /// The Account above an object, whether that exists or not; an Account's is itself.
+    pub fn account_of(&self, name: &ObjectName) -> Option<ObjectName> {
         match name.kind {
-            Kind::AccountBackend => of::<AccountBackend>(self, name),
-            Kind::Plan => of::<Plan>(self, name),
-            Kind::Account => of::<Account>(self, name),
-            Kind::Organization => of::<Organization>(self, name),
-            Kind::Operator => of::<Operator>(self, name),
-            Kind::Department => of::<Department>(self, name),
-            Kind::Widget => of::<Widget>(self, name),
+            Kind::AccountBackend | Kind::Plan => None,
+            Kind::Account => Some(name.clone()),
+            _ => self.parents(name).iter().find_map(|parent| self.account_of(parent)),
         }
     }
 
@@ -168,6 +202,12 @@ impl Cache {
     /// The readable objects of one kind that name `parent`.
     pub fn dependent_objects<K: Cached>(&self, parent: &ObjectName) -> Vec<Arc<K>> {
         self.dependents(parent, K::KIND).filter_map(|one| self.get::<K>(&one.namespace, &one.name)).collect()
+    }
+
+    /// The objects of one kind that name `parent` and are not Terminating, readable or not.
+    pub fn live_dependents<K: Cached>(&self, parent: &ObjectName) -> Vec<Entry<K>> {
+        let all = self.dependents(parent, K::KIND).filter_map(|one| self.entry::<K>(one));
+        all.filter(|entry| entry.metadata().deletion_timestamp.is_none()).collect()
     }
 
     /// Names of the objects that name `other` without being its dependents.
@@ -198,7 +238,8 @@ impl Cache {
 
     /// Names of all objects in a namespace; for changes of the namespace itself only.
     pub fn names_in(&self, namespace: &str) -> Vec<ObjectName> {
-        self.keys.values().filter(|name| name.namespace == namespace).cloned().collect()
+        let kinds = [Kind::Account, Kind::Organization, Kind::Operator, Kind::Department, Kind::Widget];
+        kinds.into_iter().flat_map(|kind| for_kind!(kind, K => names_in(K::table(self), kind, namespace))).collect()
     }
 
     /// Stores an object, unless this version of it is here already, or a newer one. Returns what was here, or `None` twice when it was ignored.
@@ -227,17 +268,18 @@ impl Cache {
         Some(old)
     }
 
-    /// The objects of a kind that are not in `listed`: gone while nobody watched.
-    pub fn unlisted<K: Cached>(&self, listed: &HashSet<ObjectName>) -> Vec<(ObjectName, Key)> {
-        K::table(self).iter().filter(|(name, _)| !listed.contains(*name)).map(|(name, entry)| (name.clone(), entry.key())).collect()
+    /// The objects of a kind, in one namespace or everywhere; for a relist only.
+    pub fn all<K: Cached>(&self, namespace: Option<&str>) -> HashMap<ObjectName, Key> {
+        let wanted = |name: &ObjectName| namespace.is_none_or(|namespace| namespace == name.namespace);
+        K::table(self).iter().filter(|(name, _)| wanted(name)).map(|(name, entry)| (name.clone(), entry.key())).collect()
     }
 
     fn link<K: Managed>(&mut self, name: &ObjectName, entry: &Entry<K>) {
         self.keys.insert(entry.key(), name.clone());
+        for parent in entry.parents() {
+            self.dependents.entry(parent).or_default().insert(name.clone());
+        }
         if let Entry::Good(object) = entry {
-            for parent in object.parents() {
-                self.dependents.entry(parent).or_default().insert(name.clone());
-            }
             for other in object.mentions() {
                 self.mentions.entry(other).or_default().insert(name.clone());
             }
@@ -246,15 +288,20 @@ impl Cache {
 
     fn unlink<K: Managed>(&mut self, name: &ObjectName, entry: &Entry<K>) {
         self.keys.remove(&entry.key());
-        let Entry::Good(object) = entry else { return };
-        debug_assert_eq!(&name_of(object.as_ref()), name);
-        for parent in object.parents() {
+        for parent in entry.parents() {
             remove(&mut self.dependents, &parent, name);
         }
-        for other in object.mentions() {
-            remove(&mut self.mentions, &other, name);
+        if let Entry::Good(object) = entry {
+            for other in object.mentions() {
+                remove(&mut self.mentions, &other, name);
+            }
         }
     }
+}
+
+fn names_in<K>(table: &Table<K>, kind: Kind, namespace: &str) -> Vec<ObjectName> {
+    let first = ObjectName::new(kind, namespace, "");
+    table.range(first..).map(|(name, _)| name).take_while(|name| name.namespace == namespace).cloned().collect()
 }
 
 fn remove(index: &mut HashMap<ObjectName, BTreeSet<ObjectName>>, of: &ObjectName, name: &ObjectName) {

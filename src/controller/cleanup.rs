@@ -17,8 +17,9 @@ use crate::domain::holding::{self, Hold, Verdict};
 use crate::domain::rows::{Answer, Fields, Key, Row, RowKind};
 
 use super::connection::Connection;
-use super::context::{CALL_DEADLINE, Context};
+use super::context::{BackendState, CALL_DEADLINE, Context};
 use super::failure::{Failure, Stop};
+use super::guard::Guard;
 use super::lineage::served_connection;
 use super::object::{Kind, Meta, ObjectName};
 use super::runner::Cleanup;
@@ -90,15 +91,35 @@ pub async fn look_up(context: &Context, subject: &Subject<'_>) -> Result<Found, 
     }
 }
 
-/// The connection to ask, and whether an `AccountBackend` of ours vouches for it. Without a way to the object's backend, the
-/// embedded store is asked: a typo in a reference must not hold an object for ever.
+/// The connection to ask, and whether the object's own `AccountBackend` vouches for it. Without a way there, the embedded store is
+/// asked: a typo in a reference must not hold an object for ever.
 fn connection_of(context: &Context, subject: &Subject<'_>) -> Result<(Arc<Connection>, bool), Stop> {
-    let Some(account) = &subject.account else { return Ok((context.embedded.clone(), false)) };
+    let without = || embedded(context).map(|connection| (connection, false));
+    let Some(account) = &subject.account else { return without() };
     match served_connection(context, account) {
         Ok(connection) => Ok((connection, true)),
-        Err(Stop::Failure(failure)) if failure.reason == Reason::BackendNotFound => Ok((context.embedded.clone(), false)),
+        Err(Stop::Failure(failure)) if failure.reason == Reason::BackendNotFound => without(),
         Err(stop) => Err(stop),
     }
+}
+
+/// The embedded store, unless an `AccountBackend` says that it is not the one we know: another store's answer is none (rule 13).
+fn embedded(context: &Context) -> Result<Arc<Connection>, Stop> {
+    let mut refused = None;
+    let backends = context.cache().names_of_backends();
+    for backend in backends {
+        match context.backend_state(&backend) {
+            Some(BackendState::Verified(connection)) => return Ok(connection),
+            Some(BackendState::Refused(failure)) => refused = Some(failure),
+            None => {
+                let name = ObjectName::cluster(Kind::AccountBackend, &backend);
+                if context.queue.active(&name) {
+                    return Err(Stop::Deferred(name));
+                }
+            }
+        }
+    }
+    refused.map_or_else(|| Ok(context.embedded.clone()), |failure| Err(failure.with_backoff().into()))
 }
 
 /// Clears up after a Terminating operator, department or widget.
@@ -127,7 +148,7 @@ pub async fn member(context: &Context, subject: &Subject<'_>) -> Result<Cleanup,
 }
 
 /// How often a held object is looked at besides the wakes that should do: seldom, since thousands may be held for days.
-const BESIDE_WAKES: std::time::Duration = std::time::Duration::from_mins(10);
+pub const BESIDE_WAKES: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// The parents of a Terminating object as they are now, not as the cache has them.
 pub struct Parents {
@@ -214,7 +235,16 @@ impl Parents {
 
 /// The object as the API server has it now.
 pub async fn live<K: super::object::Managed>(context: &Context, name: &ObjectName) -> Result<Option<K>, Stop> {
-    Ok(context.api::<K>(&name.namespace).get_opt(&name.name).await?)
+    let api = K::watch_api(context.client.clone(), Some(&name.namespace));
+    match api.get_opt(&name.name).await? {
+        None => Ok(None),
+        Some(Guard(Ok(object))) => Ok(Some(object)),
+        Some(Guard(Err(_))) => {
+            let message =
+                format!("Held, nothing is erased: {name} cannot be read, so nobody knows whether that is confirmed. Correct it first.");
+            Err(Failure::new(Reason::WaitingForParent, message).after(BESIDE_WAKES).into())
+        }
+    }
 }
 
 /// For the rules.

@@ -8,8 +8,8 @@ use kube::runtime::events::Recorder;
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::AccountBackend;
 use crate::api::condition::Reason;
-use crate::api::{Account, AccountBackend};
 use crate::backend::{Backend, BackendError, Session};
 use crate::domain::rows::Key;
 
@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::failure::{Failure, Stop};
 use super::mapping;
 use super::metrics::Metrics;
-use super::object::{Kind, Managed, Meta, ObjectName};
+use super::object::{Kind, Managed, ObjectName};
 use super::queue::Queue;
 use super::usage::Marks;
 use super::watch;
@@ -222,25 +222,21 @@ impl Context {
     }
 }
 
-/// Whether an object is of a readable account of ours, as far as the cache knows. An absent parent counts as ours: we report it.
-pub fn is_ours<K: Managed>(context: &Context, object: &K) -> bool {
+/// Whether an object is ours, as far as the cache knows. An absent parent counts as ours: we report it.
+pub fn is_ours(context: &Context, name: &ObjectName) -> bool {
+    // A plan belongs to no controller; who looks at some namespaces only does not know all its accounts.
+    if name.kind == Kind::Plan {
+        return context.scope.namespaces.is_empty();
+    }
     let cache = context.cache();
-    let account = match K::KIND {
-        Kind::AccountBackend => return backend_is_ours(context, object.name(), &cache),
-        Kind::Plan => return context.scope.namespaces.is_empty(),
-        Kind::Account => cache.get::<Account>(object.namespace(), object.name()),
-        Kind::Organization => object.parents().first().and_then(|account| cache.get::<Account>(&account.namespace, &account.name)),
-        Kind::Operator | Kind::Department | Kind::Widget => object
-            .parents()
-            .first()
-            .and_then(|organization| cache.get::<crate::api::Organization>(&organization.namespace, &organization.name))
-            .and_then(|organization| cache.get::<Account>(object.namespace(), &organization.spec.account_ref.name)),
-    };
-    account.is_none_or(|account| backend_is_ours(context, &account.spec.backend_ref.name, &cache))
-}
-
-fn backend_is_ours(context: &Context, name: &str, cache: &Cache) -> bool {
-    cache.get::<AccountBackend>("", name).is_none_or(|backend| backend.spec.controller_name == context.scope.controller_name)
+    let mut open = vec![name.clone()];
+    while let Some(name) = open.pop() {
+        if name.kind == Kind::AccountBackend {
+            return cache.controller_of(&name).is_none_or(|controller| controller == context.scope.controller_name);
+        }
+        open.extend(cache.parents(&name));
+    }
+    true
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

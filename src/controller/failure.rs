@@ -32,6 +32,8 @@ pub struct Failure {
     pub retry: Retry,
     /// A number that goes into the status.
     pub detail: Detail,
+    /// It hinders only who has something to write: an object that is ready in its present form stays so.
+    pub spares_settled: bool,
 }
 
 /// A number that goes into the status along with a failure.
@@ -59,7 +61,19 @@ pub enum Retry {
 impl Failure {
     /// A failure that its cause's change wakes up.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retry: Retry::OnChange, detail: Detail::None }
+        Self {
+            reason,
+            message: message.into(),
+            retry: Retry::OnChange,
+            detail: Detail::None,
+            spares_settled: reason == Reason::BackendUnreachable,
+        }
+    }
+
+    /// The same, for whom there is something to write.
+    pub fn sparing_settled(mut self) -> Self {
+        self.spares_settled = true;
+        self
     }
 
     /// The same, with a number for the status.
@@ -130,7 +144,7 @@ impl From<BackendError> for Failure {
             E::Unsupported(_) => (Reason::Unsupported, Retry::OnChange),
         };
         let detail = if let E::LimitExceeded { position, .. } = error { Detail::Position(position) } else { Detail::None };
-        Self { reason, message: advice(&error).unwrap_or(message), retry, detail }
+        Self { retry, detail, ..Self::new(reason, advice(&error).unwrap_or(message)) }
     }
 }
 

@@ -1,19 +1,29 @@
-//! Reads objects from watches so that one that cannot be read does not hold up the others.
+//! Reads objects from the API server so that one that cannot be read does not hold up the others.
 //!
-//! As kube's `DeserializeGuard`, with less work: that one copies each object twice on the way, field managers included, which nobody
-//! here reads.
+//! As kube's `DeserializeGuard`, which keeps no more than the metadata of such an object: here its spec is kept as it is, so that it
+//! still counts as a dependent of those it names. Field managers, half of an object's bytes, are dropped before anything is copied.
 
 use std::borrow::Cow;
 
 use kube::Resource;
 use kube::api::{ObjectMeta, PartialObjectMeta};
-use kube::core::error_boundary::InvalidObject;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-/// An object, or its metadata and why it cannot be read.
+/// An object that is stored in a form this version cannot read.
 #[derive(Clone, Debug)]
-pub struct Guard<K>(pub Result<K, InvalidObject>);
+pub struct Unreadable {
+    /// What is wrong with it.
+    pub error: String,
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// Its spec as it is.
+    pub spec: Value,
+}
+
+/// An object, or what can be said of one that cannot be read.
+#[derive(Clone, Debug)]
+pub struct Guard<K>(pub Result<K, Unreadable>);
 
 impl<'de, K> Deserialize<'de> for Guard<K>
 where
@@ -25,13 +35,14 @@ where
         if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
             metadata.remove("managedFields");
         }
-        K::deserialize(&value).map(Ok).or_else(|error| invalid::<K, D::Error>(&value, &error).map(Err)).map(Self)
+        K::deserialize(&value).map(Ok).or_else(|error| unreadable::<K, D::Error>(value, &error).map(Err)).map(Self)
     }
 }
 
-fn invalid<K: Resource, E: Error>(value: &Value, error: &serde_json::Error) -> Result<InvalidObject, E> {
-    let partial = PartialObjectMeta::<K>::deserialize(value).map_err(E::custom)?;
-    Ok(InvalidObject { error: error.to_string(), metadata: partial.metadata })
+fn unreadable<K: Resource, E: Error>(mut value: Value, error: &serde_json::Error) -> Result<Unreadable, E> {
+    let spec = value.get_mut("spec").map(Value::take).unwrap_or_default();
+    let PartialObjectMeta { metadata, .. } = PartialObjectMeta::<K>::deserialize(value).map_err(E::custom)?;
+    Ok(Unreadable { error: error.to_string(), metadata, spec })
 }
 
 impl<K: Resource> Resource for Guard<K> {
@@ -55,11 +66,11 @@ impl<K: Resource> Resource for Guard<K> {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        self.0.as_ref().map_or_else(|invalid| &invalid.metadata, K::meta)
+        self.0.as_ref().map_or_else(|unreadable| &unreadable.metadata, K::meta)
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        self.0.as_mut().map_or_else(|invalid| &mut invalid.metadata, K::meta_mut)
+        self.0.as_mut().map_or_else(|unreadable| &mut unreadable.metadata, K::meta_mut)
     }
 }
 
@@ -84,9 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn of_one_that_cannot_be_read_the_metadata_is() {
-        let invalid = read(&json!({"organizationRef": 7})).0.expect_err("not readable");
-        assert_eq!(invalid.metadata.uid.as_deref(), Some("1"));
-        assert!(invalid.error.contains("invalid type"), "{}", invalid.error);
+    fn of_one_that_cannot_be_read_metadata_and_spec_are() {
+        let widget = read(&json!({"organizationRef": 7})).0.expect_err("not readable");
+        assert_eq!((widget.metadata.uid.as_deref(), widget.metadata.managed_fields), (Some("1"), None));
+        assert_eq!(widget.spec, json!({"organizationRef": 7}));
+        assert!(widget.error.contains("invalid type"), "{}", widget.error);
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::ObjectMeta;
 use kube::core::Selector;
 
 use crate::api::condition::Reason;
+use crate::api::names::PAUSED;
 use crate::api::{Account, AccountBackend, Organization};
 
+use super::cache::Entry;
 use super::connection::Connection;
 use super::context::{BackendState, Context};
 use super::failure::{Failure, Stop};
@@ -86,29 +89,16 @@ pub fn waiting_for_parent(context: &Context, parent: &ObjectName, terminating: b
     Failure::new(Reason::WaitingForParent, message).into()
 }
 
-/// The object, or one above it, that is paused.
-pub fn paused_by(context: &Context, own: &ObjectName, own_paused: bool, parents: &[ObjectName]) -> Option<ObjectName> {
-    if own_paused {
-        return Some(own.clone());
-    }
+/// The object, or one above it, that is paused. Plans are not asked: they are only read.
+pub fn paused_by(context: &Context, name: &ObjectName) -> Option<ObjectName> {
     let cache = context.cache();
-    let mut open = parents.to_vec();
-    while let Some(name) = open.pop() {
-        let (paused, parents) = match name.kind {
-            Kind::Organization => cache
-                .get::<Organization>(&name.namespace, &name.name)
-                .map(|one| (one.paused(), super::object::Managed::parents(one.as_ref()))),
-            Kind::Account => {
-                cache.get::<Account>(&name.namespace, &name.name).map(|one| (one.paused(), super::object::Managed::parents(one.as_ref())))
-            }
-            Kind::AccountBackend => cache.get::<AccountBackend>("", &name.name).map(|one| (one.paused(), Vec::new())),
-            _ => None,
+    let mut open = vec![name.clone()];
+    while let Some(one) = open.pop() {
+        let paused = |meta: &ObjectMeta| meta.annotations.as_ref().is_some_and(|all| all.get(PAUSED).is_some_and(|value| value == "true"));
+        if (one == *name || one.kind != Kind::Plan) && cache.metadata(&one).is_some_and(paused) {
+            return Some(one);
         }
-        .unwrap_or_default();
-        if paused {
-            return Some(name);
-        }
-        open.extend(parents);
+        open.extend(cache.parents(&one));
     }
     None
 }
@@ -121,13 +111,18 @@ pub fn served_connection(context: &Context, account: &Account) -> Result<Arc<Con
 
 fn served_backend(context: &Context, account: &Account) -> Result<Arc<AccountBackend>, Stop> {
     let name = &account.spec.backend_ref.name;
-    let backend = context.cache().get::<AccountBackend>("", name).ok_or_else(|| {
-        let message = format!(
-            "spec.backendRef: AccountBackend \"{name}\" does not exist, or cannot be read. Create it, or delete this Account \
-             and create it again with the right name (spec.backendRef is immutable). See: kubectl get accountbackends"
-        );
-        Failure::new(Reason::BackendNotFound, message)
-    })?;
+    let object = ObjectName::cluster(Kind::AccountBackend, name);
+    let backend = match context.cache().entry::<AccountBackend>(&object) {
+        Some(Entry::Good(backend)) => backend,
+        Some(Entry::Bad(_)) => return Err(unreadable(Reason::BackendNotFound, "spec.backendRef", &object).into()),
+        None => {
+            let message = format!(
+                "spec.backendRef: AccountBackend \"{name}\" does not exist. Create it, or delete this Account \
+                 and create it again with the right name (spec.backendRef is immutable). See: kubectl get accountbackends"
+            );
+            return Err(Failure::new(Reason::BackendNotFound, message).into());
+        }
+    };
     if backend.spec.controller_name == context.scope.controller_name { Ok(backend) } else { Err(Stop::NotOurs) }
 }
 
@@ -147,17 +142,23 @@ fn usable(context: &Context, backend: &AccountBackend) -> Result<Arc<Connection>
 }
 
 fn missing_parent(context: &Context, field: &str, parent: &ObjectName) -> Stop {
-    let ObjectName { kind, name, .. } = parent;
-    let (kind, short) = (kind.as_str(), short(*kind));
-    let message = if context.cache().key_of(parent).is_some() {
-        format!("{field}: {kind} \"{name}\" cannot be read, so nothing is done in it. See: kubectl describe {short} {name}")
-    } else {
-        format!(
-            "{field}: {kind} \"{name}\" does not exist in this namespace. Create it; or, if the name is wrong, delete this object \
-             and create it again ({field} is immutable)."
-        )
-    };
+    if context.cache().metadata(parent).is_some() {
+        return unreadable(Reason::WaitingForParent, field, parent).into();
+    }
+    let (kind, name) = (parent.kind.as_str(), &parent.name);
+    let message = format!(
+        "{field}: {kind} \"{name}\" does not exist in this namespace. Create it; or, if the name is wrong, delete this object \
+         and create it again ({field} is immutable)."
+    );
     Failure::new(Reason::WaitingForParent, message).into()
+}
+
+/// What an object says that stands on one that cannot be read. It wakes when that can be read again.
+fn unreadable(reason: Reason, field: &str, other: &ObjectName) -> Failure {
+    let ObjectName { kind, name, .. } = other;
+    let (kind, short) = (kind.as_str(), short(*kind));
+    let message = format!("{field}: {kind} \"{name}\" cannot be read, so nothing is done in it. See: kubectl describe {short} {name}");
+    Failure::new(reason, message).sparing_settled()
 }
 
 /// Whether a label selector over namespaces matches; absent: all do. A selector that cannot be read matches nothing.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use kube::api::ObjectMeta;
 
 use crate::api::condition::{READY, Reason, find};
+use crate::api::names::default_organization;
 use crate::api::{Account, Department, Operator, Organization};
 use crate::domain::rows::Key;
 
 use super::cache::{Cached, Entry, Replaced};
+use super::connection::Connection;
 use super::context::Context;
 use super::object::{Kind, Managed, Meta, ObjectName, Status};
 
@@ -80,15 +82,16 @@ fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K
     }
 }
 
-/// Wakes what stands on an object: the dependents of one kind, or all of them when they must hold, pause or go on.
+/// Wakes what stands on an object: the dependents of one kind, or all of them when they must hold, pause or go on, or say something else.
 fn wake_down<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K>>, new: Option<&Entry<K>>, next: Kind) {
     let of = |entry: Option<&Entry<K>>| {
         entry.map(|entry| {
             let meta = entry.metadata();
-            (meta.uid.clone(), meta.deletion_timestamp.is_some(), meta.annotations.clone().unwrap_or_default())
+            let readable = matches!(entry, Entry::Good(_));
+            (readable, meta.uid.clone(), meta.deletion_timestamp.is_some(), meta.annotations.clone().unwrap_or_default())
         })
     };
-    if of(old) == of(new) {
+    if of(old) == of(new) && parents(old) == parents(new) {
         if next == Kind::Organization {
             context.wake_dependents(name, next);
         }
@@ -99,10 +102,7 @@ fn wake_down<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry
 }
 
 fn parents<K: Managed>(entry: Option<&Entry<K>>) -> Vec<ObjectName> {
-    match entry {
-        Some(Entry::Good(object)) => object.parents(),
-        _ => Vec::new(),
-    }
+    entry.map(Entry::parents).unwrap_or_default()
 }
 
 /// An operator came, went or changed: departments that name or may select it, and an organization that waits for it.
@@ -139,11 +139,23 @@ pub fn organization_made(context: &Context, organization: &ObjectName) {
     context.queue.push_all(descendants);
 }
 
-/// An account got its row: its organizations can go on.
+/// An account got its row: its organizations can go on, the default one before all others.
 pub fn account_made(context: &Context, account: &Account) {
     let name = super::object::name_of(account);
     context.queue.resume(&name);
+    let default = ObjectName::new(Kind::Organization, &name.namespace, &default_organization(&name.name));
+    context.queue.push_ahead(default);
     context.wake_dependents(&name, Kind::Organization);
+}
+
+/// The limits of an account changed: whoever waits for a place says so in other words.
+pub fn account_changed(context: &Context, connection: &Connection, account: &Account) {
+    let descendants = context.cache().descendants(&super::object::name_of(account));
+    let (cache, observed) = (context.cache(), connection.observed());
+    let waiting = descendants.into_iter().filter(|name| cache.key_of(name).is_some_and(|key| observed.ticket(&key).is_some()));
+    let waiting: Vec<_> = waiting.collect();
+    drop((cache, observed));
+    context.queue.push_all(waiting);
 }
 
 /// An operator got a row, lost its seat or got it back: departments that name or select it.

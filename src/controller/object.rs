@@ -7,6 +7,7 @@ use kube::api::ObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::api::names::{CONFIRM_DELETION, ERASE_FINALIZER, IN_USE_FINALIZER, PAUSED, RELEASE};
 use crate::api::{
@@ -94,6 +95,12 @@ impl ObjectName {
         Self::new(kind, "", name)
     }
 
+    /// An object that one in `namespace` names.
+    fn referred(kind: Kind, namespace: &str, name: &str) -> Self {
+        let cluster_scoped = matches!(kind, Kind::AccountBackend | Kind::Plan);
+        Self::new(kind, if cluster_scoped { "" } else { namespace }, name)
+    }
+
     /// The object of an owner tag.
     pub fn of_tag(tag: &OwnerTag) -> Self {
         Self::new(tag.kind.into(), &tag.namespace, &tag.name)
@@ -137,6 +144,8 @@ pub trait Managed: Resource<DynamicType = ()> + Clone + fmt::Debug + Deserialize
     fn status(&self) -> Option<&Self::Status>;
     /// The objects its spec names, whose dependent it is.
     fn parents(&self) -> Vec<ObjectName>;
+    /// The same of a spec that cannot be read as a whole.
+    fn parents_in(namespace: &str, spec: &Value) -> Vec<ObjectName>;
     /// Further objects its spec names, on whose changes it is looked at again.
     fn mentions(&self) -> Vec<ObjectName> {
         Vec::new()
@@ -227,7 +236,7 @@ macro_rules! managed {
     (@api namespaced, $client:ident, $namespace:ident) => {
         Api::namespaced($client, $namespace)
     };
-    ($kind:ident, $scope:ident, $status:ident, $finalizer:expr, $object:ident => $parents:expr $(, $evidence:ident)? $(; mentions $mentions:expr)?) => {
+    ($kind:ident, $scope:ident, $status:ident, $finalizer:ident $(, $field:ident at $pointer:literal is $parent:ident)* $(with $evidence:ident)? $(; $object:ident mentions $mentions:expr)?) => {
         impl Status for $status {
             fn observed_generation(&self) -> i64 {
                 self.observed_generation
@@ -253,8 +262,12 @@ macro_rules! managed {
                 self.status.as_ref()
             }
             fn parents(&self) -> Vec<ObjectName> {
-                let $object = self;
-                $parents
+                vec![$(ObjectName::referred(Kind::$parent, Meta::namespace(self), &self.spec.$field.name)),*]
+            }
+            #[allow(unused_variables)] // by kinds that name no others
+            fn parents_in(namespace: &str, spec: &Value) -> Vec<ObjectName> {
+                let names: &[Option<ObjectName>] = &[$(spec.pointer($pointer).and_then(Value::as_str).map(|name| ObjectName::referred(Kind::$parent, namespace, name))),*];
+                names.iter().flatten().cloned().collect()
             }
             $(fn mentions(&self) -> Vec<ObjectName> {
                 let $object = self;
@@ -273,24 +286,15 @@ macro_rules! managed {
     };
 }
 
-managed!(AccountBackend, cluster, AccountBackendStatus, IN_USE_FINALIZER, _backend => vec![]);
-managed!(Plan, cluster, PlanStatus, IN_USE_FINALIZER, _plan => vec![]);
-managed!(Account, namespaced, AccountStatus, ERASE_FINALIZER, account => vec![
-    ObjectName::cluster(Kind::AccountBackend, &account.spec.backend_ref.name),
-    ObjectName::cluster(Kind::Plan, &account.spec.plan_ref.name),
-], evidence);
-managed!(Organization, namespaced, OrganizationStatus, ERASE_FINALIZER, organization => vec![
-    ObjectName::new(Kind::Account, Meta::namespace(organization), &organization.spec.account_ref.name),
-], evidence);
-managed!(Operator, namespaced, OperatorStatus, ERASE_FINALIZER, operator => vec![
-    ObjectName::new(Kind::Organization, Meta::namespace(operator), &operator.spec.organization_ref.name),
-], evidence);
-managed!(Department, namespaced, DepartmentStatus, ERASE_FINALIZER, department => vec![
-    ObjectName::new(Kind::Organization, Meta::namespace(department), &department.spec.organization_ref.name),
-], evidence; mentions {
+managed!(AccountBackend, cluster, AccountBackendStatus, IN_USE_FINALIZER);
+managed!(Plan, cluster, PlanStatus, IN_USE_FINALIZER);
+managed!(Account, namespaced, AccountStatus, ERASE_FINALIZER,
+    backend_ref at "/backendRef/name" is AccountBackend, plan_ref at "/planRef/name" is Plan with evidence);
+managed!(Organization, namespaced, OrganizationStatus, ERASE_FINALIZER, account_ref at "/accountRef/name" is Account with evidence);
+managed!(Operator, namespaced, OperatorStatus, ERASE_FINALIZER, organization_ref at "/organizationRef/name" is Organization with evidence);
+managed!(Department, namespaced, DepartmentStatus, ERASE_FINALIZER, organization_ref at "/organizationRef/name" is Organization with evidence;
+department mentions {
     let named = department.spec.members.iter().flat_map(|members| &members.operators);
     named.map(|operator| ObjectName::new(Kind::Operator, Meta::namespace(department), &operator.name)).collect()
 });
-managed!(Widget, namespaced, WidgetStatus, ERASE_FINALIZER, widget => vec![
-    ObjectName::new(Kind::Organization, Meta::namespace(widget), &widget.spec.organization_ref.name),
-], evidence);
+managed!(Widget, namespaced, WidgetStatus, ERASE_FINALIZER, organization_ref at "/organizationRef/name" is Organization with evidence);

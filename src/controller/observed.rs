@@ -104,14 +104,14 @@ impl Observed {
         true
     }
 
-    /// Remembers an account's usage. Returns the organizations whose numbers changed, and whether the account's did.
-    pub fn uses(&mut self, account: &Key, usage: AccountUsage) -> (Vec<Key>, bool) {
+    /// Remembers an account's usage. Returns the organizations whose numbers changed.
+    pub fn uses(&mut self, account: &Key, usage: AccountUsage) -> Vec<Key> {
         let before = self.usage.insert(account.clone(), usage.clone());
-        let Some(before) = before else { return (usage.organizations.into_iter().map(|(key, _)| key).collect(), true) };
+        let Some(before) = before else { return usage.organizations.into_iter().map(|(key, _)| key).collect() };
         let same_limits = before.limits == usage.limits;
         let old: HashMap<_, _> = before.organizations.into_iter().collect();
         let changed = usage.organizations.into_iter().filter(|(key, counts)| !same_limits || old.get(key) != Some(counts));
-        (changed.map(|(key, _)| key).collect(), !same_limits || before.total != usage.total)
+        changed.map(|(key, _)| key).collect()
     }
 
     /// A sweep begins: from here on, our own writes win over its pages.

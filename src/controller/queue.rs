@@ -66,6 +66,12 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Asks for a pass over the object before whatever else waits in its namespace.
+    pub fn push_ahead(&self, name: ObjectName) {
+        self.lock().push_ahead(name);
+        self.changed.notify_one();
+    }
+
     /// Asks for a pass after a delay; an earlier request stands.
     pub fn push_after(&self, name: ObjectName, delay: Duration) {
         self.lock().push_at(name, Instant::now() + delay);
@@ -188,6 +194,17 @@ impl State {
 
     fn push(&mut self, name: ObjectName) {
         self.push_to(name, VecDeque::push_back);
+    }
+
+    fn push_ahead(&mut self, name: ObjectName) {
+        if self.waiting.contains(&name)
+            && let Some(lane) = self.lanes.get_mut(&name.namespace)
+        {
+            lane.retain(|one| *one != name);
+            lane.push_front(name);
+        } else {
+            self.push_to(name, VecDeque::push_front);
+        }
     }
 
     fn push_to(&mut self, name: ObjectName, end: fn(&mut VecDeque<ObjectName>, ObjectName)) {
@@ -345,6 +362,18 @@ mod tests {
         for expected in ["b", "a", "gone"] {
             assert_eq!(queue.next().await.name, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_pushed_ahead_is_the_next_of_its_namespace() {
+        let queue = Queue::default();
+        queue.push_all(["a", "b", "c"].map(|one| name("n", one)));
+        queue.push_ahead(name("n", "c"));
+        queue.push_ahead(name("n", "d"));
+        for expected in ["d", "c", "a", "b"] {
+            assert_eq!(queue.next().await.name, expected);
+        }
+        assert!(queue.is_empty());
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use crate::domain::text;
 use super::cache::Cached;
 use super::context::Context;
 use super::failure::Failure;
-use super::object::{Managed, Meta, ObjectName, Status};
+use super::object::{Kind, Managed, Meta, ObjectName, Status};
 
 /// Longest note of an Event; the API server refuses more than 1,024.
 const MAX_NOTE: usize = 1000;
@@ -126,13 +126,19 @@ fn transition(before: &[Condition], reason: Reason, after: &[Condition]) -> Opti
 }
 
 /// Logs an Event about an object and publishes it. One that cannot be published is only logged: the status says the same.
-pub async fn publish<K: Managed>(context: &Context, object: &K, mut event: Event) {
+pub async fn publish<K: Managed>(context: &Context, object: &K, event: Event) {
+    publish_about(context, K::KIND, &object.object_ref(&()), event).await;
+}
+
+/// The same, about an object that cannot be read.
+pub async fn publish_about(context: &Context, kind: Kind, reference: &ObjectReference, mut event: Event) {
     event.note = event.note.map(|note| text::display(&note, MAX_NOTE));
     let note = event.note.as_deref().unwrap_or_default();
-    tracing::info!(kind = K::KIND.as_str(), namespace = object.namespace(), name = object.name(), reason = event.reason, "{note}");
-    let reference: ObjectReference = object.object_ref(&());
-    if let Err(error) = context.recorder.publish(&event, &reference).await {
-        tracing::debug!(kind = K::KIND.as_str(), name = object.name(), %error, "an Event could not be published");
+    let (kind, namespace, name) =
+        (kind.as_str(), reference.namespace.as_deref().unwrap_or_default(), reference.name.as_deref().unwrap_or_default());
+    tracing::info!(kind, namespace, name, reason = event.reason, "{note}");
+    if let Err(error) = context.recorder.publish(&event, reference).await {
+        tracing::debug!(kind, namespace, name, %error, "an Event could not be published");
     }
     context.metrics.api_write("event");
 }

@@ -16,13 +16,13 @@ use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
 use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
-use crate::domain::rows::{Key, Row};
+use crate::domain::rows::Row;
 
 use super::cache::{Cached, Entry};
 use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
 use super::lineage::paused_by;
-use super::object::{Kind, Meta, ObjectName, Status};
+use super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
 use super::unreadable;
 use super::{released, report};
 
@@ -170,13 +170,13 @@ fn schedule(context: &Context, failures: &Failures, name: &ObjectName, result: R
 async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Option<Duration>, Stop> {
     quarantine(context, name).await?;
     let Some(entry) = context.cache().entry::<K>(name) else { return Ok(None) };
-    let object = match entry {
-        Entry::Good(object) => object,
-        Entry::Bad(bad) => return unreadable::pass::<K>(context, &bad).await.map(|()| None),
-    };
-    if !is_ours(context, object.as_ref()) {
+    if !is_ours(context, name) {
         return Err(Stop::NotOurs);
     }
+    let object = match entry {
+        Entry::Good(object) => object,
+        Entry::Bad(bad) => return unreadable::pass::<K>(context, name, &bad).await.map(|()| None),
+    };
     if object.released()
         && let Some(failure) = report_stop::<K, _>(context, &object, K::release(context, &object).await).await?
     {
@@ -185,7 +185,7 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     if let Some(failure) = released::along(context, object.as_ref())? {
         return let_go_released(context, &object, failure).await;
     }
-    if let Some(by) = paused_by(context, name, object.paused(), &object.parents()) {
+    if let Some(by) = paused_by(context, name) {
         K::on_pause(context, &object).await?;
         return quietly(report::paused(context, object.as_ref(), &by).await).map(|()| None);
     }
@@ -238,7 +238,7 @@ async fn report_quarantined(context: &Context, name: &ObjectName, row: &Row) {
     let backends = context.cache().names_of_backends();
     for backend in backends {
         let Some(backend) = context.cache().get::<AccountBackend>("", &backend) else { continue };
-        if is_ours(context, backend.as_ref()) {
+        if is_ours(context, &name_of(backend.as_ref())) {
             // What varies goes into the action: the API server's clients gather what does not.
             let event = Event { type_: EventType::Warning, action: id.clone(), ..report::news("Quarantined", note.clone()) };
             report::publish(context, backend.as_ref(), event).await;
@@ -252,19 +252,19 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         let current = context.cache().get::<K>(object.namespace(), object.name());
         let current = current.filter(|current| current.key() == object.key());
         let current = current.as_deref().unwrap_or(object);
-        if failure.reason == Reason::BackendUnreachable && is_settled(current) {
+        if failure.spares_settled && is_settled(current) {
             return result;
         }
         let mut status = current.status().cloned().unwrap_or_default();
         K::describe(&mut status, failure);
         quietly(report::failed(context, current, status, failure).await)?;
-        leave_the_queue(context, &object.key(), failure.reason).await?;
+        leave_the_queue(context, object, failure.reason).await?;
     }
     result
 }
 
 /// An object that cannot use a place gives up its ticket, so that the next in line is not held up (rule 2).
-async fn leave_the_queue(context: &Context, key: &Key, reason: Reason) -> Result<(), Stop> {
+async fn leave_the_queue<K: Managed>(context: &Context, object: &K, reason: Reason) -> Result<(), Stop> {
     use Reason as R;
     let unfit = matches!(
         reason,
@@ -277,17 +277,18 @@ async fn leave_the_queue(context: &Context, key: &Key, reason: Reason) -> Result
             | R::Released
             | R::NameTaken
     );
-    let connection = &context.embedded;
-    if !unfit || connection.observed().ticket(key).is_none() {
+    let (connection, key) = (&context.embedded, object.key());
+    if !unfit || connection.observed().ticket(&key).is_none() {
         return Ok(());
     }
-    let account = ObjectName::cluster(Kind::Account, "");
-    context.write(connection, &account, async |backend, session| backend.drop_ticket(session, key).await).await?;
-    connection.observed().ask_again(key);
+    let name = name_of(object);
+    let account = context.cache().account_of(&name).unwrap_or(name);
+    context.write(connection, &account, async |backend, session| backend.drop_ticket(session, &key).await).await?;
+    connection.observed().ask_again(&key);
     Ok(())
 }
 
-/// Whether the object is ready in its present form: a backend that cannot be reached changes nothing about it.
+/// Whether the object is ready in its present form: what hinders only writing changes nothing about it.
 fn is_settled<K: Cached>(object: &K) -> bool {
     let status = object.status();
     status.is_some_and(|status| {

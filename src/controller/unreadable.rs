@@ -2,38 +2,38 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
-use kube::core::error_boundary::InvalidObject;
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource};
 use serde_json::{Value, json};
 
+use crate::api::Account;
 use crate::api::condition::{Reason, readiness, set_conditions};
 use crate::domain::rows::RowKind;
 use crate::domain::text;
 
 use super::cleanup::{self, Subject};
 use super::context::Context;
-use super::failure::Stop;
-use super::object::{Kind, Managed};
-use super::report::{params, patch_for};
+use super::failure::{Failure, Stop};
+use super::guard::Unreadable;
+use super::kinds::in_use;
+use super::object::{Kind, Managed, ObjectName};
+use super::report::{params, patch_for, publish_about};
 use super::runner::Cleanup;
 
 /// One pass over an unreadable object.
-pub async fn pass<K: Managed>(context: &Context, bad: &InvalidObject) -> Result<(), Stop> {
-    let meta = &bad.metadata;
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
+pub async fn pass<K: Managed>(context: &Context, name: &ObjectName, bad: &Unreadable) -> Result<(), Stop> {
     let resource = ApiResource::erase::<K>(&());
     let client = context.client.clone();
     let api: Api<DynamicObject> =
-        if namespace.is_empty() { Api::all_with(client, &resource) } else { Api::namespaced_with(client, namespace, &resource) };
-    let name = meta.name.as_deref().unwrap_or_default();
-    let Some(object) = api.get_opt(name).await? else { return Ok(()) };
-    let uid = meta.uid.clone().unwrap_or_default();
+        if name.namespace.is_empty() { Api::all_with(client, &resource) } else { Api::namespaced_with(client, &name.namespace, &resource) };
+    let Some(object) = api.get_opt(&name.name).await? else { return Ok(()) };
+    let uid = bad.metadata.uid.clone().unwrap_or_default();
     if object.metadata.uid.as_deref() != Some(uid.as_str()) {
         return Err(Stop::Outdated);
     }
     if object.metadata.deletion_timestamp.is_some() {
-        return finish::<K>(context, &api, &object, &uid).await;
+        return finish::<K>(context, name, &api, &object, &uid).await;
     }
     let message = format!(
         "This object cannot be read, so nothing is done for it: {}. Correct the field with kubectl edit or kubectl replace, or delete the object.",
@@ -42,41 +42,78 @@ pub async fn pass<K: Managed>(context: &Context, bad: &InvalidObject) -> Result<
     report(context, &api, &object, &uid, Reason::Invalid, &message).await
 }
 
-async fn finish<K: Managed>(context: &Context, api: &Api<DynamicObject>, object: &DynamicObject, uid: &str) -> Result<(), Stop> {
+async fn finish<K: Managed>(
+    context: &Context,
+    name: &ObjectName,
+    api: &Api<DynamicObject>,
+    object: &DynamicObject,
+    uid: &str,
+) -> Result<(), Stop> {
     let finalizers = object.metadata.finalizers.iter().flatten();
     let Some(index) = finalizers.clone().position(|one| one == K::FINALIZER) else { return Ok(()) };
-    if let Some(kind) = RowKind::parse(K::KIND.as_str()) {
-        let outcome = clean_up(context, kind, object).await;
-        match outcome {
-            Ok(Cleanup::LetGo) => {}
-            Ok(Cleanup::Hold(failure)) | Err(Stop::Failure(failure)) => {
-                report(context, api, object, uid, failure.reason, &failure.message).await?;
-                return Err(failure.into());
-            }
-            Err(stop) => return Err(stop),
+    match clean_up(context, name, object).await {
+        Ok(Cleanup::LetGo) => {}
+        Ok(Cleanup::Hold(failure)) | Err(Stop::Failure(failure)) => {
+            report(context, api, object, uid, failure.reason, &failure.message).await?;
+            return Err(failure.into());
         }
+        Err(stop) => return Err(stop),
     }
     let path = format!("/metadata/finalizers/{index}");
     let operations = [json!({"op": "test", "path": path, "value": K::FINALIZER}), json!({"op": "remove", "path": path})];
-    api.patch(object.metadata.name.as_deref().unwrap_or_default(), &params(), &patch_for(uid, operations)).await?;
+    let patched = api.patch(&name.name, &params(), &patch_for(uid, operations)).await;
     context.metrics.api_write("patch");
-    Ok(())
+    match patched {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 422 => Err(refused::<K>(context, object, &status.message).await.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
-async fn clean_up(context: &Context, kind: RowKind, object: &DynamicObject) -> Result<Cleanup, Stop> {
+/// The API server validates the whole object, whatever is written: where it finds a field wrong, neither finalizer nor status can be
+/// written. Only an Event and the log can say so.
+async fn refused<K: Managed>(context: &Context, object: &DynamicObject, why: &str) -> Failure {
+    let message = format!(
+        "Nothing is left to clean up, but the API server does not let the finalizer go while a field is wrong: {}. \
+         Correct the field with kubectl edit; then this object goes by itself.",
+        text::display(why, 500)
+    );
+    let event = Event {
+        type_: EventType::Warning,
+        reason: Reason::Invalid.as_str().to_owned(),
+        note: Some(message.clone()),
+        action: "Delete".to_owned(),
+        secondary: None,
+    };
+    let reference = object.object_ref(&ApiResource::erase::<K>(&()));
+    publish_about(context, K::KIND, &reference, event).await;
+    Failure::new(Reason::Invalid, message).with_backoff()
+}
+
+async fn clean_up(context: &Context, name: &ObjectName, object: &DynamicObject) -> Result<Cleanup, Stop> {
+    let kind = match name.kind {
+        Kind::AccountBackend => return Ok(in_use(context, name, "spec.backendRef")),
+        Kind::Plan => return Ok(in_use(context, name, "spec.planRef")),
+        Kind::Account => RowKind::Account,
+        Kind::Organization => RowKind::Organization,
+        Kind::Operator => RowKind::Operator,
+        Kind::Department => RowKind::Department,
+        Kind::Widget => RowKind::Widget,
+    };
     let evidence = |field: &str| object.data.get("status").and_then(|status| status.get(field)).and_then(Value::as_str);
-    let subject = Subject { kind, meta: &object.metadata, evidence: (evidence("externalId"), evidence("storeId")), account: None };
-    match Kind::from(kind) {
-        Kind::Operator | Kind::Department | Kind::Widget => cleanup::member(context, &subject).await,
-        // What an account or organization is confirmed by stands in its spec: it must be readable again before its data may go.
-        _ => match cleanup::look_up(context, &subject).await? {
-            cleanup::Found::Nothing => Ok(Cleanup::LetGo),
-            cleanup::Found::Row(..) => {
-                let message =
-                    "Held, nothing is erased: this object cannot be read. Correct it first; it can then be confirmed or released.";
-                Ok(Cleanup::Hold(super::failure::Failure::new(Reason::ConfirmationRequired, message)))
-            }
-        },
+    let account = context.cache().account_of(name);
+    let account = account.and_then(|account| context.cache().get::<Account>(&account.namespace, &account.name));
+    let subject = Subject { kind, meta: &object.metadata, evidence: (evidence("externalId"), evidence("storeId")), account };
+    if !matches!(kind, RowKind::Account | RowKind::Organization) {
+        return cleanup::member(context, &subject).await;
+    }
+    // What an account or organization is confirmed by stands in its spec: it must be readable again before its data may go.
+    match cleanup::look_up(context, &subject).await? {
+        cleanup::Found::Nothing => Ok(Cleanup::LetGo),
+        cleanup::Found::Row(..) => {
+            let message = "Held, nothing is erased: this object cannot be read. Correct it first; it can then be confirmed or released.";
+            Ok(Cleanup::Hold(Failure::new(Reason::ConfirmationRequired, message)))
+        }
     }
 }
 

@@ -86,7 +86,7 @@ async fn count(context: &Context, name: &ObjectName) {
         tracing::debug!(%name, "the usage could not be read; the next sweep tries again");
         return;
     };
-    let (changed, _) = connection.observed().uses(&account.key(), usage);
+    let changed = connection.observed().uses(&account.key(), usage);
     let cache = context.cache();
     let organizations: Vec<_> = changed.iter().filter_map(|key| cache.name_of_key(key).cloned()).collect();
     drop(cache);

@@ -2,13 +2,12 @@
 //!
 //! Our own status writes come back here too and change nothing that is looked at, so they wake nobody.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
@@ -16,13 +15,11 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch::Sender;
 
 use crate::api::names::{ACCEPT_STORE, CONFIRM_DELETION, PAUSED, RELEASE};
-use crate::domain::rows::Key;
 
 use super::cache::{Cached, Entry, NamespaceFacts};
 use super::context::Context;
 use super::guard::Guard;
 use super::mapping;
-use super::object::ObjectName;
 
 /// After so many errors in a row a watch is started anew with a listing: an HTTP error alone keeps the old resource version.
 const ERRORS_BEFORE_RELIST: u32 = 5;
@@ -50,8 +47,8 @@ pub fn slim<K: Resource>(object: &mut K) {
     object.annotations_mut().retain(|key, _| [CONFIRM_DELETION, RELEASE, PAUSED, ACCEPT_STORE].contains(&key.as_str()));
 }
 
-/// Follows a watch until it fails too often.
-async fn follow<K: Cached>(
+/// Follows a watch until it fails too often, or ends.
+pub async fn follow<K: Cached>(
     context: &Context,
     stream: impl Stream<Item = Result<Event<Guard<K>>, watcher::Error>>,
     namespace: Option<&str>,
@@ -59,7 +56,8 @@ async fn follow<K: Cached>(
 ) {
     let mut stream = pin!(stream);
     let mut errors = 0;
-    let mut names = HashSet::new();
+    // What was here when a listing began and has not come up in it. What we make ourselves meanwhile may be missing there.
+    let mut unlisted = HashMap::new();
     while let Some(event) = stream.next().await {
         match event {
             Err(error) => {
@@ -70,40 +68,34 @@ async fn follow<K: Cached>(
                 }
                 continue;
             }
-            Ok(Event::Init) => names.clear(),
+            Ok(Event::Init) => unlisted = context.cache().all::<K>(namespace),
             Ok(Event::InitApply(object)) => {
                 let entry = entry(object);
-                names.insert(name::<K>(entry.metadata()));
+                unlisted.remove(&entry.object_name());
                 mapping::absorb(context, &entry);
             }
             Ok(Event::InitDone) => {
-                let gone = context.cache().unlisted::<K>(&names);
-                for (name, key) in gone.into_iter().filter(|(name, _)| namespace.is_none_or(|one| one == name.namespace)) {
+                for (name, key) in std::mem::take(&mut unlisted) {
                     mapping::gone::<K>(context, &name, &key);
                 }
-                names = HashSet::new();
                 listed.send_replace(true);
             }
             Ok(Event::Apply(object)) => mapping::absorb(context, &entry(object)),
             Ok(Event::Delete(object)) => {
                 let entry = entry(object);
-                let meta = entry.metadata();
-                mapping::gone::<K>(context, &name::<K>(meta), &Key(meta.uid.clone().unwrap_or_default()));
+                mapping::gone::<K>(context, &entry.object_name(), &entry.key());
             }
         }
         errors = 0;
     }
 }
 
-fn entry<K: Cached>(Guard(object): Guard<K>) -> Entry<K> {
+/// What the cache keeps of an object.
+pub fn entry<K: Cached>(Guard(object): Guard<K>) -> Entry<K> {
     match object {
         Ok(object) => Entry::Good(object.into()),
         Err(bad) => Entry::Bad(bad.into()),
     }
-}
-
-fn name<K: Cached>(meta: &ObjectMeta) -> ObjectName {
-    ObjectName::new(K::KIND, meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 /// Watches the metadata of namespaces: labels, and whether they are Terminating.
@@ -112,16 +104,22 @@ pub async fn run_namespaces(context: &Context, client: &Client, listed: &Sender<
         let stream = watch(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), config()).default_backoff();
         let mut stream = pin!(stream);
         let mut errors = 0;
+        let mut unlisted = HashSet::new();
         while errors < ERRORS_BEFORE_RELIST {
             match stream.next().await {
-                Some(Ok(Event::Apply(namespace) | Event::InitApply(namespace))) => namespace_changed(context, &namespace),
+                Some(Ok(Event::Init)) => unlisted = context.cache().namespaces.keys().cloned().collect(),
+                Some(Ok(Event::InitApply(namespace))) => {
+                    unlisted.remove(namespace.metadata.name.as_deref().unwrap_or_default());
+                    namespace_changed(context, &namespace);
+                }
+                Some(Ok(Event::InitDone)) => {
+                    context.cache().namespaces.retain(|name, _| !unlisted.contains(name));
+                    listed.send_replace(true);
+                }
+                Some(Ok(Event::Apply(namespace))) => namespace_changed(context, &namespace),
                 Some(Ok(Event::Delete(namespace))) => {
                     context.cache().namespaces.remove(namespace.metadata.name.as_deref().unwrap_or_default());
                 }
-                Some(Ok(Event::InitDone)) => {
-                    listed.send_replace(true);
-                }
-                Some(Ok(Event::Init)) => {}
                 Some(Err(error)) => {
                     errors += 1;
                     tracing::warn!(%error, "the watch of namespaces failed");

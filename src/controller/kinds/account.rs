@@ -13,12 +13,13 @@ use crate::domain::diff;
 use crate::domain::rows::{AccountUsage, DesiredAccount, Fields, Row, RowKind};
 use crate::domain::seats::{Limits, Place, Places, over_plan};
 
+use super::super::cache::Entry;
 use super::super::cleanup::bounded;
 use super::super::context::Context;
 use super::super::failure::{Failure, Stop};
 use super::super::lineage::Lineage;
 use super::super::mapping;
-use super::super::object::{Meta, tag_of};
+use super::super::object::{Kind, Meta, ObjectName, name_of, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::super::usage::{seats_status, usage_status};
 use super::erasure;
@@ -31,8 +32,15 @@ impl Reconcile for Account {
         let plan = plan_of(context, account, known.is_none() || refers_anew(account))?;
         refuse_a_going_backend(&lineage, known.is_none())?;
         let desired = desired(&account.spec, &plan);
-        let row = apply(context, &lineage, known, &desired).await?;
-        ensure_default_organization(context, account).await?;
+        let row = apply(context, &lineage, known.as_ref(), &desired).await?;
+        let ensured = ensure_default_organization(context, account).await;
+        match known {
+            // After the default organization: it is not to find its account's places taken by those who waited for the account.
+            None => mapping::account_made(context, account),
+            Some(known) if known.fields != row.fields => mapping::account_changed(context, &lineage.connection, account),
+            Some(_) => {}
+        }
+        ensured?;
         report(context, &lineage, &row, &plan).await
     }
 
@@ -92,9 +100,9 @@ fn desired(spec: &AccountSpec, plan: &Plan) -> DesiredAccount {
     }
 }
 
-async fn apply(context: &Context, lineage: &Lineage, known: Option<Arc<Row>>, desired: &DesiredAccount) -> Result<Arc<Row>, Stop> {
+async fn apply(context: &Context, lineage: &Lineage, known: Option<&Arc<Row>>, desired: &DesiredAccount) -> Result<Arc<Row>, Stop> {
     let unsettled = lineage.connection.observed().usage(&lineage.account.key()).is_some_and(|usage| usage.unsettled);
-    if let Some(row) = &known
+    if let Some(row) = known
         && let Fields::Account(observed) = &row.fields
         && !row.quarantined
         && diff::account(desired, observed).is_empty()
@@ -106,22 +114,19 @@ async fn apply(context: &Context, lineage: &Lineage, known: Option<Arc<Row>>, de
     let tag = tag_of(RowKind::Account, Meta::metadata(account.as_ref()));
     let name = lineage.account_name();
     let row = context.write(&lineage.connection, &name, async |backend, session| backend.put_account(session, &tag, desired).await).await?;
-    let row = lineage.connection.observed().wrote(row);
-    if known.is_none() {
-        mapping::account_made(context, account);
-    }
-    Ok(row)
+    Ok(lineage.connection.observed().wrote(row))
 }
 
 async fn ensure_default_organization(context: &Context, account: &Account) -> Result<(), Stop> {
     let name = default_organization(account.name());
-    let found = context.cache().get::<Organization>(account.namespace(), &name);
+    let object = ObjectName::new(Kind::Organization, account.namespace(), &name);
+    let found = context.cache().entry::<Organization>(&object);
     let found = match found {
         Some(found) => found,
         None if namespace_terminating(context, account.namespace()) => return Ok(()),
-        None => create(context, account, default_organization_of(account, &name)).await?,
+        None => Entry::Good(create(context, account, default_organization_of(account, &name)).await?),
     };
-    if found.spec.account_ref.name == account.name() {
+    if found.parents().contains(&name_of(account)) {
         return Ok(());
     }
     Err(name_taken::<Organization>(&name, account.name(), "spec.accountRef").into())

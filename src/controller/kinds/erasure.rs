@@ -8,11 +8,12 @@ use kube::api::{DeleteParams, Preconditions};
 
 use crate::api::condition::Reason;
 use crate::api::{Account, Department, Operator, Organization, Widget};
+use crate::backend::{Backend, Session};
 use crate::domain::holding::{self, Hold, Verdict};
-use crate::domain::rows::{Key, RowKind};
+use crate::domain::rows::{Fields, Key, RowKind};
 
-use super::super::cache::Cached;
-use super::super::cleanup::{self, Found, Parents, Subject, account_facts, look_up};
+use super::super::cache::{Cached, Entry};
+use super::super::cleanup::{self, BESIDE_WAKES, Found, Parents, Subject, account_facts, look_up};
 use super::super::connection::Connection;
 use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop};
@@ -33,7 +34,7 @@ const DELETIONS: usize = 8;
 pub async fn organization(context: &Context, organization: &Arc<Organization>) -> Result<Cleanup, Stop> {
     let account = context.cache().get::<Account>(organization.namespace(), &organization.spec.account_ref.name);
     let subject = subject(RowKind::Organization, organization.as_ref(), account);
-    let Found::Row(connection, _) = look_up(context, &subject).await? else {
+    let Found::Row(connection, row) = look_up(context, &subject).await? else {
         mapping::let_go(context, organization.as_ref());
         return Ok(Cleanup::LetGo);
     };
@@ -48,13 +49,16 @@ pub async fn organization(context: &Context, organization: &Arc<Organization>) -
         Verdict::WithOrganization => return Err(Stop::Outdated),
         Verdict::Hold(hold) => return Ok(Cleanup::Hold(unconfirmed(&name, &hold, &organization.spec.account_ref.name))),
     }
-    delete_all::<Operator>(context, &name).await?;
-    delete_all::<Department>(context, &name).await?;
-    delete_all::<Widget>(context, &name).await?;
     let account = ObjectName::new(Kind::Account, organization.namespace(), &organization.spec.account_ref.name);
-    if let Some(failure) = erase(context, &connection, &account, &organization.key()).await? {
-        return Ok(Cleanup::Hold(failure));
+    let turn = Turn { context, connection: &connection, account: &account, key: organization.key(), began: Instant::now() };
+    // The row is marked first: from here on it takes nothing new.
+    if !matches!(&row.fields, Fields::Organization(fields) if fields.erasing) {
+        turn.erase_a_batch().await?;
     }
+    turn.delete_all::<Operator>(&name).await?;
+    turn.delete_all::<Department>(&name).await?;
+    turn.delete_all::<Widget>(&name).await?;
+    turn.erase().await?;
     publish(context, organization.as_ref(), news("Erased", "The organization and all its data are gone from the backend.".to_owned()))
         .await;
     mapping::let_go(context, organization.as_ref());
@@ -72,55 +76,82 @@ pub async fn account(context: &Context, account: &Arc<Account>) -> Result<Cleanu
     if let Verdict::Hold(hold) = holding::account(&account_facts(&live)) {
         return Ok(Cleanup::Hold(unconfirmed(&name, &hold, account.name())));
     }
-    delete_all::<Organization>(context, &name).await?;
-    let failure = match erase(context, &connection, &name, &account.key()).await {
-        Ok(failure) => failure,
-        // Organizations whose objects are still going: each wakes the account when it is done.
-        Err(Stop::Failure(failure)) if failure.reason == Reason::InUse => {
-            let message = "Its organizations are being erased first. See: kubectl get org";
-            Some(Failure::new(Reason::Erasing, message).after(Duration::from_secs(5)))
-        }
-        Err(stop) => return Err(stop),
-    };
-    if let Some(failure) = failure {
-        return Ok(Cleanup::Hold(failure));
+    let turn = Turn { context, connection: &connection, account: &name, key: account.key(), began: Instant::now() };
+    turn.delete_all::<Organization>(&name).await?;
+    let organizations = || Failure::new(Reason::Erasing, "Its organizations are being erased first. See: kubectl get org");
+    if has_organizations(context, &connection, &name) {
+        return Ok(Cleanup::Hold(organizations().after(BESIDE_WAKES)));
     }
+    turn.erase().await.map_err(|stop| match stop {
+        // One that vanished, and is being quarantined.
+        Stop::Failure(failure) if failure.reason == Reason::InUse => organizations().with_backoff().into(),
+        other => other,
+    })?;
     publish(context, account.as_ref(), news("Erased", "The account and all its data are gone from the backend.".to_owned())).await;
     Ok(Cleanup::LetGo)
 }
 
-/// Erases in bounded batches for one turn. `None`: nothing is left.
-async fn erase(context: &Context, connection: &Connection, account: &ObjectName, key: &Key) -> Result<Option<Failure>, Stop> {
-    let began = Instant::now();
-    loop {
-        let progress = context.write(connection, account, async |backend, session| backend.erase(session, key).await).await?;
-        if progress.remaining == 0 {
-            connection.observed().forget(key);
-            return Ok(None);
+/// Whether organizations of the account have rows yet. Each wakes the account when it is done.
+fn has_organizations(context: &Context, connection: &Connection, account: &ObjectName) -> bool {
+    let cache = context.cache();
+    let keys: Vec<_> = cache.dependents(account, Kind::Organization).filter_map(|name| cache.key_of(name)).collect();
+    keys.iter().any(|key| connection.observed().row(key).is_some())
+}
+
+/// What one pass erases before it reports its progress and lets others have their turn.
+struct Turn<'a> {
+    context: &'a Context,
+    connection: &'a Connection,
+    account: &'a ObjectName,
+    key: Key,
+    began: Instant,
+}
+
+impl Turn<'_> {
+    /// Erases a bounded batch; the first only marks. Returns how many rows are left.
+    async fn erase_a_batch(&self) -> Result<i64, Stop> {
+        let erase = async |backend: &dyn Backend, session: &Session| backend.erase(session, &self.key).await;
+        Ok(self.context.write(self.connection, self.account, erase).await?.remaining)
+    }
+
+    /// Erases batch after batch, until nothing is left.
+    async fn erase(&self) -> Result<(), Stop> {
+        loop {
+            let left = self.erase_a_batch().await?;
+            if left == 0 {
+                self.connection.observed().forget(&self.key);
+                return Ok(());
+            }
+            self.goes_on(format!("{left} rows are left to erase."), Detail::Remaining(left))?;
         }
-        if began.elapsed() >= TURN {
-            let message = format!("{} rows are left to erase.", progress.remaining);
-            let failure = Failure::new(Reason::Erasing, message).with_detail(Detail::Remaining(progress.remaining));
-            return Ok(Some(failure.after(Duration::from_millis(10))));
+    }
+
+    /// Deletes the dependents of one kind that are not Terminating yet, readable or not. Nobody else would: the finalizer waits for the
+    /// store only, but it stays until all these deletions were sent.
+    async fn delete_all<K: Cached>(&self, parent: &ObjectName) -> Result<(), Stop> {
+        let live = self.context.cache().live_dependents::<K>(parent);
+        let mut deletions = stream::iter(live).map(|entry| delete(self.context, entry)).buffer_unordered(DELETIONS);
+        while let Some(result) = deletions.next().await {
+            result?;
+            self.goes_on("The objects in it are being deleted.".to_owned(), Detail::None)?;
         }
+        Ok(())
+    }
+
+    /// An error that reports progress, once the turn is over.
+    fn goes_on(&self, message: String, detail: Detail) -> Result<(), Stop> {
+        if self.began.elapsed() < TURN {
+            return Ok(());
+        }
+        Err(Failure::new(Reason::Erasing, message).with_detail(detail).after(Duration::from_millis(10)).into())
     }
 }
 
-/// Deletes the dependents of one kind that are not Terminating yet.
-async fn delete_all<K: Cached>(context: &Context, parent: &ObjectName) -> Result<(), Stop> {
-    let objects = context.cache().dependent_objects::<K>(parent);
-    let live = objects.into_iter().filter(|object| !object.terminating());
-    let mut deletions = stream::iter(live).map(|object| async move { delete(context, object.as_ref()).await }).buffer_unordered(DELETIONS);
-    while let Some(result) = deletions.next().await {
-        result?;
-    }
-    Ok(())
-}
-
-async fn delete<K: Cached>(context: &Context, object: &K) -> Result<(), Stop> {
-    let preconditions = Preconditions { uid: Some(object.key().0), resource_version: None };
+async fn delete<K: Cached>(context: &Context, entry: Entry<K>) -> Result<(), Stop> {
+    let ObjectName { namespace, name, .. } = entry.object_name();
+    let preconditions = Preconditions { uid: Some(entry.key().0), resource_version: None };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    let result = context.api::<K>(object.namespace()).delete(object.name(), &parameters).await;
+    let result = K::watch_api(context.client.clone(), Some(&namespace)).delete(&name, &parameters).await;
     context.metrics.api_write("delete");
     match result {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

@@ -11,3 +11,5 @@ mod organization;
 mod owned;
 mod plan;
 mod widget;
+
+pub use owned::in_use;

@@ -9,10 +9,11 @@ use kube::api::PostParams;
 use crate::api::condition::Reason;
 use crate::api::names::FIELD_MANAGER;
 
-use super::super::cache::Cached;
+use super::super::cache::{Cached, Entry};
 use super::super::context::Context;
 use super::super::failure::{Failure, Stop};
-use super::super::object::{Kind, Managed, Meta, ObjectName};
+use super::super::guard::Guard;
+use super::super::object::{Kind, Managed, Meta, ObjectName, name_of};
 use super::super::runner::Cleanup;
 
 /// The clean-up of an object that stays while an Account names it.
@@ -36,9 +37,11 @@ pub fn in_use(context: &Context, name: &ObjectName, field: &str) -> Cleanup {
 
 /// Creates an object of our own making, with our finalizer and the given owner. One that exists already is returned as it is.
 pub async fn create<K: Cached>(context: &Context, owner: &impl Resource<DynamicType = ()>, mut object: K) -> Result<Arc<K>, Stop> {
-    let existing = context.cache().get::<K>(object.namespace(), object.name());
-    if let Some(existing) = existing {
-        return Ok(existing);
+    let existing = context.cache().entry::<K>(&name_of(&object));
+    match existing {
+        Some(Entry::Good(existing)) => return Ok(existing),
+        Some(Entry::Bad(_)) => return Err(unreadable(&object).into()),
+        None => {}
     }
     let meta = object.meta_mut();
     meta.finalizers = Some(vec![K::FINALIZER.to_owned()]);
@@ -49,12 +52,22 @@ pub async fn create<K: Cached>(context: &Context, owner: &impl Resource<DynamicT
     context.metrics.api_write("create");
     match created {
         Ok(created) => Ok(context.returned(created)),
-        Err(kube::Error::Api(status)) if status.code == 409 => match api.get_opt(object.name()).await? {
-            Some(existing) => Ok(context.returned(existing)),
-            None => Err(Stop::Outdated),
-        },
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            match K::watch_api(context.client.clone(), Some(object.namespace())).get_opt(object.name()).await? {
+                Some(Guard(Ok(existing))) => Ok(context.returned(existing)),
+                Some(Guard(Err(_))) => Err(unreadable(&object).into()),
+                None => Err(Stop::Outdated),
+            }
+        }
         Err(error) => Err(error.into()),
     }
+}
+
+fn unreadable<K: Managed>(object: &K) -> Failure {
+    let name = name_of(object);
+    Failure::new(Reason::NameTaken, format!("{name}, which belongs to this object, exists but cannot be read. Correct it, or delete it."))
+        .sparing_settled()
+        .with_backoff()
 }
 
 fn owner_reference(owner: &impl Resource<DynamicType = ()>) -> Option<OwnerReference> {

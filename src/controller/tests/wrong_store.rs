@@ -1,0 +1,28 @@
+//! Whose word counts, when the store is not the one that is known (rule 13).
+
+use serde_json::json;
+
+use super::script::Script;
+use super::{World, ready, reason};
+
+#[tokio::test]
+async fn an_object_without_an_account_is_not_let_go_on_the_word_of_another_store() {
+    let world = World::new();
+    world.memory.create("Operator", "ns", "lost", &json!({"organizationRef": {"name": "nowhere"}, "email": "lost@acme.example"}));
+    drop(world.run(Script::default()).await);
+    let backend = || world.memory.objects().into_iter().find(|object| object["kind"] == "AccountBackend").expect("it is there");
+    let known = backend()["status"]["storeId"].clone();
+    world.memory.patch("AccountBackend", "", "embedded", json!([{"op": "replace", "path": "/status/storeId", "value": "store_other"}]));
+    world.memory.delete("Operator", "ns", "lost");
+
+    let mut life = world.run(Script::default()).await;
+    assert_eq!(reason(&world, "AccountBackend", "embedded"), "BackendReplaced");
+    assert_eq!(reason(&world, "Operator", "lost"), "BackendReplaced");
+
+    world.memory.patch("AccountBackend", "", "embedded", json!([{"op": "replace", "path": "/status/storeId", "value": known}]));
+    life.run().await;
+    drop(life);
+    drop(world.run(Script::default()).await);
+    assert_eq!(reason(&world, "AccountBackend", "embedded"), "Synced");
+    assert!(ready(&world, "Operator", "lost").is_none(), "it never had a row in the known store");
+}
