@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kube::runtime::events::Recorder;
 use kube::{Api, Client};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::AccountBackend;
@@ -18,10 +19,10 @@ use super::connection::Connection;
 use super::failure::{Failure, Stop};
 use super::mapping;
 use super::metrics::Metrics;
-use super::object::{Kind, Managed, ObjectName};
+use super::object::{Kind, Managed, Meta, ObjectName};
 use super::queue::Queue;
 use super::usage::Marks;
-use super::watch;
+use super::{report, watch};
 
 /// How long one call to the backend may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -211,12 +212,15 @@ impl Context {
             .collect();
         for name in names {
             let Some(backend) = self.cache().get::<AccountBackend>("", &name) else { continue };
-            let mut status = backend.status.clone().unwrap_or_default();
-            if status.epoch == Some(session.epoch) {
+            if backend.status.as_ref().and_then(|status| status.epoch) == Some(session.epoch) {
                 continue;
             }
-            status.epoch = Some(session.epoch);
-            super::report::patch_status(self, backend.as_ref(), &status).await?;
+            // The epoch alone: a pass over the object may be writing the rest.
+            let epoch = json!({"op": "add", "path": "/status/epoch", "value": session.epoch});
+            let patch = report::patch_for(&backend.key().0, [epoch]);
+            let returned = self.api::<AccountBackend>("").patch_status(&name, &report::params(), &patch).await?;
+            self.metrics.api_write("patch_status");
+            self.returned(returned);
         }
         Ok(())
     }

@@ -29,11 +29,16 @@ pub fn patch_for(uid: &str, operations: impl IntoIterator<Item = Value>) -> Patc
     Patch::Json(serde_json::from_value(Value::Array(all)).unwrap_or_default())
 }
 
-/// A JSON Patch that writes the whole status of exactly this object. Made without the detour over JSON: there is one for each object.
-pub fn status_patch(uid: &str, status: &impl Serialize) -> Patch<()> {
-    let test = TestOperation { path: PointerBuf::from_tokens(["metadata", "uid"]), value: uid.into() };
-    let add = AddOperation { path: PointerBuf::from_tokens(["status"]), value: json!(status) };
-    Patch::Json(json_patch::Patch(vec![PatchOperation::Test(test), PatchOperation::Add(add)]))
+/// A JSON Patch that writes the whole status of exactly this object, and with a version only of that. Made without the detour over
+/// JSON: there is one for each object.
+fn status_patch(uid: &str, version: Option<&str>, status: &impl Serialize) -> Patch<()> {
+    let test = |field: &str, value: &str| {
+        PatchOperation::Test(TestOperation { path: PointerBuf::from_tokens(["metadata", field]), value: value.into() })
+    };
+    let mut operations = vec![test("uid", uid)];
+    operations.extend(version.map(|version| test("resourceVersion", version)));
+    operations.push(PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(["status"]), value: json!(status) }));
+    Patch::Json(json_patch::Patch(operations))
 }
 
 /// Parameters of every patch of ours.
@@ -46,7 +51,9 @@ pub async fn patch_status<K: Cached>(context: &Context, object: &K, status: &K::
     if object.status() == Some(status) {
         return Ok(());
     }
-    let patch = status_patch(&object.key().0, status);
+    // The one status that is not written by its own passes alone: what another wrote meanwhile must not be lost.
+    let version = object.metadata().resource_version.as_deref().filter(|_| K::KIND == Kind::AccountBackend);
+    let patch = status_patch(&object.key().0, version, status);
     let api = context.api::<K>(object.namespace());
     let returned = api.patch_status(object.name(), &params(), &patch).await?;
     context.metrics.api_write("patch_status");
@@ -155,7 +162,10 @@ mod tests {
     #[test]
     fn a_status_patch_is_the_json_patch_it_stands_for() {
         let status = json!({"seat": "Held"});
-        let (made, written) = (status_patch("1", &status), patch_for("1", [json!({"op": "add", "path": "/status", "value": status})]));
-        assert_eq!(format!("{made:?}"), format!("{written:?}"));
+        let add = json!({"op": "add", "path": "/status", "value": status});
+        let version = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"});
+        for (version, operations) in [(None, vec![add.clone()]), (Some("7"), vec![version, add])] {
+            assert_eq!(format!("{:?}", status_patch("1", version, &status)), format!("{:?}", patch_for("1", operations)));
+        }
     }
 }

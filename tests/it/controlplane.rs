@@ -31,7 +31,7 @@ use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
 /// Long enough for a busy machine, short enough that a broken test ends: what tests wait for takes milliseconds.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_mins(5);
 
 /// A running control plane, stopped when dropped and when this process ends.
 pub struct ControlPlane {

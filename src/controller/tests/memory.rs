@@ -176,7 +176,8 @@ impl State {
 }
 
 fn refusal(code: u16) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "Scripted", "message": format!("HTTP {code}")})
+    let reason = if code == 404 { "NotFound" } else { "Scripted" };
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": format!("HTTP {code}")})
 }
 
 fn response(code: u16, body: &Value) -> Response<Body> {

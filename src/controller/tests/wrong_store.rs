@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+use crate::api::AccountBackend;
+
+use super::super::report;
 use super::script::Script;
 use super::{World, ready, reason};
 
@@ -25,4 +28,17 @@ async fn an_object_without_an_account_is_not_let_go_on_the_word_of_another_store
     drop(world.run(Script::default()).await);
     assert_eq!(reason(&world, "AccountBackend", "embedded"), "Synced");
     assert!(ready(&world, "Operator", "lost").is_none(), "it never had a row in the known store");
+}
+
+#[tokio::test]
+async fn the_epoch_that_was_recorded_during_a_pass_over_the_backend_is_not_overwritten() {
+    let world = World::new();
+    let life = world.run(Script::default()).await;
+    let before = life.context.cache().get::<AccountBackend>("", "embedded").expect("it is there");
+    world.memory.patch("AccountBackend", "", "embedded", json!([{"op": "replace", "path": "/status/epoch", "value": 42}]));
+    let mut status = before.status.clone().expect("a status");
+    status.version = Some("another".to_owned());
+    report::patch_status(&life.context, before.as_ref(), &status).await.expect_err("it knows an older status");
+    let backend = world.memory.objects().into_iter().find(|object| object["kind"] == "AccountBackend").expect("it is there");
+    assert_eq!(backend["status"]["epoch"], 42);
 }
