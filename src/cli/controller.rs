@@ -102,6 +102,7 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
         namespaces: args.namespaces,
         listen: args.listen,
         workers: usize::from(args.workers),
+        lease: None,
     };
     let run = async {
         let ended = controller::run(config, Arc::new(Embedded::new(store)), stop.clone()).await;

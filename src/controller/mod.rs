@@ -16,6 +16,7 @@ mod failure;
 mod guard;
 mod http;
 mod kinds;
+mod lease;
 mod lineage;
 mod mapping;
 mod metrics;
@@ -33,4 +34,4 @@ mod unreadable;
 mod usage;
 mod watch;
 
-pub use run::{Config, RunError, cluster_id, run};
+pub use run::{Config, LeaseConfig, RunError, cluster_id, run};

@@ -19,6 +19,8 @@ use crate::backend::{Backend, Wake};
 use super::cache::Cached;
 use super::connection::Connection;
 use super::context::{Context, Scope};
+use super::http::Phase;
+use super::lease::Lease;
 use super::metrics::Metrics;
 use super::object::ObjectName;
 use super::{http, runner, sweep, usage, watch};
@@ -36,6 +38,21 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Passes at a time.
     pub workers: usize,
+    /// The lease to work under; `None`: this is the only controller.
+    pub lease: Option<LeaseConfig>,
+}
+
+/// The Lease of several controllers of which one works.
+#[derive(Clone, Debug)]
+pub struct LeaseConfig {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// This process's name in it, shared with no other.
+    pub identity: String,
+    /// How long after the end of its holder another takes over; at least a second.
+    pub duration: Duration,
 }
 
 /// Why the controller ended.
@@ -50,6 +67,9 @@ pub enum RunError {
     /// A newer controller has taken over.
     #[error("fenced: {0}. Another controller with the same owner id writes to this store")]
     Fenced(String),
+    /// Another controller may lead by now.
+    #[error("the lease {0} could not be renewed in time, so that another controller may lead; start this one again to stand by")]
+    LeaseLost(String),
 }
 
 /// The UID of the kube-system namespace: the owner id of a controller that was given none.
@@ -71,18 +91,43 @@ pub async fn run(config: Config, embedded: Arc<dyn Backend>, stop: CancellationT
     let wakes = embedded.take_wakes();
     let connection = Arc::new(Connection::new(embedded));
     let context = Arc::new(Context::new(calls, scope, connection, recorder, Metrics::default(), stop));
-    let (ready_sender, ready) = channel(false);
-    let server = tokio::spawn(http::serve(listener, context.clone(), ready));
-    tokio::select! {
-        () = watch_all(&context, &watches, &ready_sender) => {}
-        () = usage::run(&context) => {}
-        () = sweep::run(&context) => {}
-        () = follow_wakes(&context, wakes) => {}
-        () = work(&context, ready_sender.subscribe(), config.workers) => {}
-    }
+    let (phase, phases) = channel(if config.lease.is_some() { Phase::StandingBy } else { Phase::Listing });
+    let server = tokio::spawn(http::serve(listener, context.clone(), phases));
+    let work = Box::pin(async {
+        phase.send_replace(Phase::Listing);
+        tokio::select! {
+            () = watch_all(&context, &watches, &phase) => {}
+            () = usage::run(&context) => {}
+            () = sweep::run(&context) => {}
+            () = follow_wakes(&context, wakes) => {}
+            () = reconcile(&context, phase.subscribe(), config.workers) => {}
+        }
+    });
+    let ended = if let Some(lease) = config.lease {
+        under_lease(&context, lease, work).await
+    } else {
+        work.await;
+        Ok(())
+    };
     context.stop.cancel();
     let _ = server.await;
-    context.fenced_by().map_or(Ok(()), |why| Err(RunError::Fenced(why)))
+    context.fenced_by().map_or(ended, |why| Err(RunError::Fenced(why)))
+}
+
+/// Works while the lease is ours. What is under way when it is lost is dropped: by then another may lead.
+async fn under_lease(context: &Context, config: LeaseConfig, work: impl Future<Output = ()>) -> Result<(), RunError> {
+    let LeaseConfig { namespace, name, identity, duration } = config;
+    let mut lease = Lease::new(context.client.clone(), &namespace, &name, identity, duration);
+    tokio::select! {
+        () = lease.acquire() => {}
+        () = context.stop.cancelled() => return Ok(()),
+    }
+    tokio::select! {
+        () = work => {}
+        () = lease.keep() => return Err(RunError::LeaseLost(format!("{namespace}/{name}"))),
+    }
+    lease.release().await;
+    Ok(())
 }
 
 /// No retry of kube's own, which obeys a Retry-After of any length; a dead connection shows after ten seconds.
@@ -104,9 +149,9 @@ fn for_watches(mut config: kube::Config) -> kube::Config {
 }
 
 /// Works once every watch has listed: first through what was there, parents first, in the order of creation.
-async fn work(context: &Context, mut ready: Receiver<bool>, workers: usize) {
+async fn reconcile(context: &Context, mut phase: Receiver<Phase>, workers: usize) {
     let listed = tokio::select! {
-        listed = ready.wait_for(|ready| *ready) => listed.is_ok(),
+        listed = phase.wait_for(|phase| *phase == Phase::Working) => listed.is_ok(),
         () = context.stop.cancelled() => false,
     };
     if !listed {
@@ -118,7 +163,7 @@ async fn work(context: &Context, mut ready: Receiver<bool>, workers: usize) {
     runner::run(context, workers).await;
 }
 
-async fn watch_all(context: &Context, client: &Client, ready: &Sender<bool>) {
+async fn watch_all(context: &Context, client: &Client, phase: &Sender<Phase>) {
     let namespaces: Vec<Option<String>> = match context.scope.namespaces.as_slice() {
         [] => vec![None],
         some => some.iter().cloned().map(Some).collect(),
@@ -141,7 +186,7 @@ async fn watch_all(context: &Context, client: &Client, ready: &Sender<bool>) {
         for mut listed in listed {
             let _ = listed.wait_for(|listed| *listed).await;
         }
-        ready.send_replace(true);
+        phase.send_replace(Phase::Working);
         std::future::pending::<()>().await;
     };
     tokio::join!(async { select_all(running).await }, all_listed);

@@ -274,7 +274,7 @@ async fn a_restart_writes_nothing_and_reads_pages(plane: &ControlPlane, database
     let (counting, calls) = Counting::new(Embedded::new(store));
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let controller_name = "deskplane.dev/controller".to_owned();
-    let config = deskplane::controller::Config { kube, controller_name, namespaces: Vec::new(), listen, workers: 32 };
+    let config = deskplane::controller::Config { kube, controller_name, namespaces: Vec::new(), listen, workers: 32, lease: None };
     let operators = api(plane, "Operator", "").await.list(&kube::api::ListParams::default()).await.unwrap().items;
     assert!(operators.iter().all(|one| condition(&serde_json::to_value(one).unwrap(), "Ready")["status"] == "True"));
     let mark = plane.audit_mark().await;

@@ -4,6 +4,7 @@
 //! `store check`, and nothing more to write.
 
 mod faulty;
+mod lease;
 mod limits;
 mod listing;
 mod memory;
