@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::condition::Reason;
+use crate::api::condition::{READY, Reason, find};
 use crate::api::names::ACCEPT_STORE;
 use crate::api::{AccountBackend, AccountBackendStatus};
 use crate::backend::{Capabilities, Identity, IdentityScope};
@@ -13,14 +13,22 @@ use super::super::connection::Connection;
 use super::super::context::{BackendState, Context};
 use super::super::failure::{Failure, Stop};
 use super::super::object::{Meta, name_of};
+use super::super::report::patch_status;
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::super::sweep;
 use super::owned::in_use;
 
 impl Reconcile for AccountBackend {
     async fn sync(context: &Context, backend: &Arc<Self>) -> Result<Synced<AccountBackendStatus>, Stop> {
+        forget_withdrawn(context, backend).await?;
         let result = verify(context, backend).await;
         let state = match &result {
+            // Whoever stands on it writes as soon as it is verified, and the first write records our epoch in this same status. So what
+            // was found is reported before, by a pass of its own: neither must overwrite the other.
+            Ok(found) if !backend.terminating() && !is_reported(backend, &found.status) && !is_verified(context, backend) => {
+                context.queue.push(name_of(backend.as_ref()));
+                return result;
+            }
             Ok(_) => BackendState::Verified(context.embedded.clone()),
             Err(Stop::Failure(failure)) => BackendState::Refused(failure.clone()),
             Err(_) => return result,
@@ -41,6 +49,27 @@ impl Reconcile for AccountBackend {
             }
         }
         Ok(cleanup)
+    }
+}
+
+fn is_verified(context: &Context, backend: &AccountBackend) -> bool {
+    matches!(context.backend_state(backend.name()), Some(BackendState::Verified(_)))
+}
+
+/// Whether the object says already that the backend was found like this.
+fn is_reported(backend: &AccountBackend, found: &AccountBackendStatus) -> bool {
+    let ready = find(&found.conditions, READY).is_some_and(|ready| ready.status == "True");
+    backend.status.as_ref() == Some(found) && ready && Some(found.observed_generation) == backend.metadata.generation
+}
+
+/// An acceptance that was taken back can be given anew, also while the store is refused.
+async fn forget_withdrawn(context: &Context, backend: &AccountBackend) -> Result<(), Stop> {
+    match &backend.status {
+        Some(status) if status.accepted_store.is_some() && backend.annotation(ACCEPT_STORE).is_none() => {
+            let status = AccountBackendStatus { accepted_store: None, ..status.clone() };
+            Ok(patch_status(context, backend, &status).await?)
+        }
+        _ => Ok(()),
     }
 }
 
