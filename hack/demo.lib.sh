@@ -8,7 +8,7 @@ else
 fi
 
 headline() { printf '\n%s== %s%s\n' "$title" "$*" "$plain"; }
-say() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
+say() { printf '\n%s%s%s\n' "$dim" "$*" "$plain"; }
 
 show_line() { printf '\n%s$ %s%s\n' "$bold" "$1" "$plain"; }
 

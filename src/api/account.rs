@@ -18,6 +18,7 @@ use super::{NameRef, rules};
     printcolumn(name = "Plan", type_ = "string", json_path = ".spec.planRef.name"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Paused", type_ = "string", json_path = ".status.conditions[?(@.type=='Paused')].status"),
     printcolumn(name = "Seats", type_ = "string", json_path = ".status.seatSummary"),
     printcolumn(name = "Organizations", type_ = "integer", json_path = ".status.usage.organizations"),
     printcolumn(name = "Backend", type_ = "string", json_path = ".spec.backendRef.name", priority = 1),

@@ -19,6 +19,7 @@ use super::rules;
     category = "deskplane",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Paused", type_ = "string", json_path = ".status.conditions[?(@.type=='Paused')].status"),
     printcolumn(name = "Store", type_ = "string", json_path = ".status.storeId", priority = 1),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch", priority = 1),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.publicURL", priority = 1),

@@ -20,6 +20,7 @@ use super::{NameRef, rules};
     printcolumn(name = "Seat", type_ = "string", json_path = ".status.seat"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Paused", type_ = "string", json_path = ".status.conditions[?(@.type=='Paused')].status"),
     printcolumn(name = "Email", type_ = "string", json_path = ".spec.email", priority = 1),
     printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queuePosition", priority = 1),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.credentialsSecretName", priority = 1),

@@ -17,12 +17,13 @@ use super::{NameRef, rules};
     shortname = "org",
     category = "deskplane",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Paused", type_ = "string", json_path = ".status.conditions[?(@.type=='Paused')].status"),
     printcolumn(name = "Seats", type_ = "string", json_path = ".status.seatSummary"),
     printcolumn(name = "Operators", type_ = "integer", json_path = ".status.usage.operators"),
     printcolumn(name = "Widgets", type_ = "integer", json_path = ".status.usage.widgets"),
     printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name", priority = 1),
     printcolumn(name = "Name shown", type_ = "string", json_path = ".status.displayName", priority = 1),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1),
     printcolumn(name = "External Id", type_ = "string", json_path = ".status.externalId", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -163,4 +164,35 @@ pub struct OrganizationStatus {
 pub struct Erasure {
     /// Rows left to erase.
     pub remaining: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::api::condition::{PAUSED, Reason, Wanted, readiness, set_conditions};
+
+    /// The API server refuses objects from about 1 MiB on, and every watch carries the status: it must not grow with what is in the
+    /// organization. All fields are named, so that a new one cannot be left out.
+    #[test]
+    fn the_status_stays_under_32_kib_whatever_the_organization_holds() {
+        let long = |characters: usize| Some("\u{10FFFF}".repeat(characters));
+        let mut wanted = readiness(Reason::ConfirmationRequired, &"\u{10FFFF}".repeat(5000));
+        wanted.push(Wanted { type_: PAUSED, status: true, reason: "PausedByAnnotation", message: "\u{10FFFF}".repeat(5000) });
+        let status = OrganizationStatus {
+            observed_generation: i64::MAX,
+            external_id: long(1024),
+            store_id: long(253),
+            display_name: long(200),
+            protected: Some(true),
+            erasure: Some(Erasure { remaining: i64::MAX }),
+            usage: Some(Usage { organizations: i64::MAX, operators: i64::MAX, departments: i64::MAX, widgets: i64::MAX }),
+            seats: Some(SeatUsage { limit: i64::MAX, held: i64::MAX, waiting: i64::MAX, unmanaged: i64::MAX }),
+            seat_summary: long(64),
+            conditions: set_conditions(&[], wanted, i64::MAX, Timestamp::MAX),
+        };
+        let bytes = serde_json::to_vec(&status).unwrap().len();
+        assert!(bytes < 32 * 1024, "{bytes} bytes");
+    }
 }

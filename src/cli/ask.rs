@@ -9,16 +9,11 @@ pub fn confirm(question: &str, name: &str, yes: bool) -> Result<(), CliError> {
     if yes {
         return Ok(());
     }
-    if !can_ask() {
+    if !io::stdin().is_terminal() {
         let message = format!("{name}: not confirmed, and there is no terminal to ask on: add --yes. Nothing was changed.");
         return Err(CliError::NotConfirmed(message));
     }
     ask(question, name, &mut io::stdin().lock(), &mut io::stderr())
-}
-
-/// Whether there is a person to ask.
-pub fn can_ask() -> bool {
-    io::stdin().is_terminal()
 }
 
 fn ask(question: &str, name: &str, input: &mut impl BufRead, output: &mut impl Write) -> Result<(), CliError> {

@@ -36,11 +36,14 @@ One controller writes to a store: a second one on the same file ends, and says w
 const LOG_LEVEL_HELP: &str =
     "What is logged: error, warn, info, debug, trace, or as in RUST_LOG, such as info,deskplane=debug [default: RUST_LOG, then info]";
 
+/// The store, where none is named: also for the `store` verbs.
+pub const DEFAULT_DATABASE: &str = "sqlite://deskplane.db";
+
 /// Arguments of `deskplane controller`.
 #[derive(Args, Debug)]
 pub struct ControllerArgs {
     /// The store of the embedded backend: a file, made if it does not exist
-    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH", default_value = "sqlite://deskplane.db")]
+    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH", default_value = DEFAULT_DATABASE)]
     pub database: String,
     /// Whose rows these are, when several clusters share a backend [default: UID of the namespace kube-system]
     #[arg(long, env = "DESKPLANE_OWNER_ID", value_name = "ID")]

@@ -124,11 +124,7 @@ impl CliError {
             // Without details it is not an object that is missing but the whole resource.
             404 if status.details.is_none() => Self::NotInstalled { what },
             404 => {
-                let namespace = what.split_once('/').and_then(|(head, _)| head.rsplit(' ').next());
-                let hint = match namespace {
-                    Some(namespace) => format!("See what exists: kubectl get deskplane -n {namespace}"),
-                    None => "See what exists: kubectl get deskplane".to_owned(),
-                };
+                let hint = format!("See what exists: kubectl get {}", listing(&what));
                 Self::NotFound { what, hint }
             }
             401 => {
@@ -139,6 +135,19 @@ impl CliError {
             _ => Self::Request { what, message: status.message.clone() },
         }
     }
+}
+
+/// What lists the objects of a kind and namespace: `acct -n chat` for `Account chat/acme`.
+fn listing(what: &str) -> String {
+    let (kind, name) = what.split_once(' ').unwrap_or((what, ""));
+    let short = match kind {
+        "Account" => "acct",
+        "Organization" => "org",
+        "Plan" => "cplan",
+        _ => "deskplane",
+    };
+    let namespace = name.split_once('/').map(|(namespace, _)| format!(" -n {namespace}"));
+    format!("{short}{}", namespace.unwrap_or_default())
 }
 
 /// An error with its causes, each once.
@@ -177,7 +186,9 @@ mod tests {
         let what = "Organization chat/acme";
         let missing = CliError::request(what, &api(404, "not found", details()));
         assert_eq!(missing.exit(), Exit::NotFound);
-        assert_eq!(missing.to_string(), "Organization chat/acme does not exist. See what exists: kubectl get deskplane -n chat");
+        assert_eq!(missing.to_string(), "Organization chat/acme does not exist. See what exists: kubectl get org -n chat");
+        let plan = CliError::request("Plan custom", &api(404, "not found", details()));
+        assert_eq!(plan.to_string(), "Plan custom does not exist. See what exists: kubectl get cplan");
         let not_installed = CliError::request(what, &api(404, "404 page not found", None));
         assert_eq!(not_installed.exit(), Exit::NotFound);
         assert!(not_installed.to_string().contains("deskplane manifests"), "{not_installed}");

@@ -153,13 +153,6 @@ pub const MAX_WAIT: Duration = Duration::from_secs(100);
 
 fn advice(error: &BackendError) -> Option<String> {
     let advice = match error {
-        BackendError::EmailTaken => {
-            "spec.email: another operator of the organization has this e-mail, whatever its case. Change one of them, or delete the other."
-        }
-        BackendError::LastOperator => {
-            "This is the last operator of its organization who holds a seat; an organization keeps at least one. \
-             Create another operator, or stop the suspension of one: in a full account it takes over this seat. Or delete the organization."
-        }
         BackendError::Released => {
             "This object was released: its data in the backend was let go and is no longer managed. \
              Delete the object; a new object of this name starts afresh."

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::api::condition::Reason;
 use crate::backend::BackendError;
 
 use super::object::Kind;
@@ -61,11 +62,28 @@ impl Default for Metrics {
         registry.register("watch_restarts", "Watches that were started anew after errors", Family::clone(&watch_restarts));
         registry.register("queue_length", "Objects that wait for a pass", Gauge::clone(&queued));
         registry.register("quarantined_rows", "Rows whose object vanished without cleanup", Gauge::clone(&quarantined));
-        Self { registry, passes, seconds, writes, errors, watch_restarts, queued, quarantined }
+        let metrics = Self { registry, passes, seconds, writes, errors, watch_restarts, queued, quarantined };
+        metrics.begin_at_zero();
+        metrics
     }
 }
 
 impl Metrics {
+    /// A family without samples would not be shown: who writes an alert before the first error should find its name.
+    fn begin_at_zero(&self) {
+        for kind in Kind::ALL.map(Kind::as_str) {
+            drop(self.passes.get_or_create(&PassLabels { kind, outcome: Reason::Synced.as_str() }));
+            drop(self.seconds.get_or_create(&KindLabel { kind }));
+            drop(self.watch_restarts.get_or_create(&KindLabel { kind }));
+        }
+        for verb in ["create", "delete", "event", "patch", "patch_status"] {
+            drop(self.writes.get_or_create(&VerbLabel { verb }));
+        }
+        for error in [BackendError::Transient(String::new()), BackendError::OutcomeUnknown(String::new())] {
+            drop(self.errors.get_or_create(&ErrorLabel { error: error.class() }));
+        }
+    }
+
     /// A pass ended.
     pub fn pass(&self, kind: Kind, outcome: &'static str, took: Duration) {
         self.passes.get_or_create(&PassLabels { kind: kind.as_str(), outcome }).inc();

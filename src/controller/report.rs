@@ -81,17 +81,32 @@ pub async fn failed<K: Cached>(context: &Context, object: &K, status: K::Status,
     report(context, object, status, failure.reason, readiness(failure.reason, &failure.message), kept).await
 }
 
+/// Reason of `Paused` on the object that has the annotation; the objects below it say [`PAUSED_BY_PARENT`].
+const PAUSED_BY_ANNOTATION: &str = "PausedByAnnotation";
+const PAUSED_BY_PARENT: &str = "PausedByParent";
+
 /// Reports that writes are paused: `Ready` and the observed generation stay as they are.
 pub async fn paused<K: Cached>(context: &Context, object: &K, by: &ObjectName) -> Result<(), kube::Error> {
     let mut status = object.status().cloned().unwrap_or_default();
     let generation = status.observed_generation();
+    let before = status.conditions().to_vec();
+    let reason = if object.paused() { PAUSED_BY_ANNOTATION } else { PAUSED_BY_PARENT };
     let message = format!("Nothing is written to the backend: {by} has the annotation deskplane.dev/paused: \"true\". Remove it to go on.");
-    let paused = Wanted { type_: PAUSED, status: true, reason: "PausedByAnnotation", message };
-    let mut conditions = status.conditions().to_vec();
+    let paused = Wanted { type_: PAUSED, status: true, reason, message: message.clone() };
+    let mut conditions = before.clone();
     conditions.retain(|condition| condition.type_ != PAUSED);
-    conditions.extend(set_conditions(status.conditions(), vec![paused], generation, Timestamp::now()));
+    conditions.extend(set_conditions(&before, vec![paused], generation, Timestamp::now()));
     status.observe(generation, conditions);
-    patch_status(context, object, &status).await
+    patch_status(context, object, &status).await?;
+    if object.paused() && !said_paused(&before) {
+        publish(context, object, pause("Paused", message)).await;
+    }
+    Ok(())
+}
+
+/// Whether the object said that it is paused by its own annotation: only then its pause is an Event. A pause above thousands is one.
+fn said_paused(conditions: &[Condition]) -> bool {
+    find(conditions, PAUSED).is_some_and(|condition| condition.reason == PAUSED_BY_ANNOTATION)
 }
 
 async fn report<K: Cached>(
@@ -108,6 +123,9 @@ async fn report<K: Cached>(
     conditions.extend(kept);
     status.observe(generation, conditions);
     patch_status(context, object, &status).await?;
+    if said_paused(before) && !object.paused() {
+        publish(context, object, pause("Resumed", "The annotation deskplane.dev/paused is gone: the controller goes on.".to_owned())).await;
+    }
     if let Some(event) = transition(before, reason, status.conditions()) {
         publish(context, object, event).await;
     }
@@ -123,6 +141,8 @@ fn transition(before: &[Condition], reason: Reason, after: &[Condition]) -> Opti
     }
     let was_stalled = find(before, STALLED).is_some();
     let type_ = match (reason.standing(), was_stalled) {
+        // Somebody asked for it.
+        (Standing::Stalled, _) if reason == Reason::Released => EventType::Normal,
         (Standing::Stalled, _) => EventType::Warning,
         (Standing::Ready, true) => EventType::Normal,
         (Standing::Reconciling, _) if reason == Reason::Erasing => EventType::Normal,
@@ -153,6 +173,10 @@ pub async fn publish_about(context: &Context, kind: Kind, reference: &ObjectRefe
 /// An Event that tells a fact.
 pub fn news(reason: &str, note: String) -> Event {
     Event { type_: EventType::Normal, reason: reason.to_owned(), note: Some(note), action: "Delete".to_owned(), secondary: None }
+}
+
+fn pause(reason: &str, note: String) -> Event {
+    Event { action: "Pause".to_owned(), ..news(reason, note) }
 }
 
 #[cfg(test)]

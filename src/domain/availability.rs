@@ -21,7 +21,7 @@ pub fn availability(reach: Reach, organization: &str) -> Available {
         return Available {
             availability: Availability::Online,
             reason: "OperatorsAssigned",
-            message: "A department has an operator who holds a seat.".to_owned(),
+            message: "Visitors can reach somebody: a department has an operator who holds a seat.".to_owned(),
         };
     }
     let (reason, message) = if reach.departments == 0 {

@@ -33,7 +33,12 @@ pub fn message(waiter: Waiter, missing: Place, plan: &str, limits: &Limits, posi
         Place::Organization => "delete an organization",
         Place::Widget => "delete a widget",
     };
-    format!("No free {what}: plan \"{plan}\" has {places}, all held. {who} {line}. Raise spec.limits.{field} of the plan, or {free}.")
+    let held = match limit {
+        0 => "",
+        1 => ", and it is held",
+        _ => ", all held",
+    };
+    format!("No free {what}: plan \"{plan}\" has {places}{held}. {who} {line}. Raise spec.limits.{field} of the plan, or {free}.")
 }
 
 fn plural(count: i64, one: &str) -> String {
@@ -65,7 +70,7 @@ mod tests {
         );
         assert_eq!(
             message(Waiter::Organization, Place::Organization, "custom", &limits, None),
-            "No free place for an organization: plan \"custom\" has 1 organization, all held. This organization waits in line. \
+            "No free place for an organization: plan \"custom\" has 1 organization, and it is held. This organization waits in line. \
              Raise spec.limits.organizations of the plan, or delete an organization."
         );
     }

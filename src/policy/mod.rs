@@ -68,7 +68,7 @@ mod tests {
     fn every_policy_has_a_binding_and_fails_closed() {
         let documents = documents(DEFAULT_CONTROLLER_USER);
         let (policies, bindings): (Vec<_>, Vec<_>) = documents.iter().partition(|document| document["spec"]["policyName"].is_null());
-        assert_eq!(policies.len(), 10);
+        assert_eq!(policies.len(), 11);
         for policy in &policies {
             assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{}", policy["metadata"]["name"]);
             let kind = format!("{}Binding", policy["kind"].as_str().unwrap());

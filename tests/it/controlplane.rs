@@ -110,6 +110,27 @@ impl ControlPlane {
         self.order("start-apiserver");
     }
 
+    /// Puts what etcd holds now aside, for [`Self::restore`]. The API server is away meanwhile.
+    pub fn snapshot(&self, to: &Path) {
+        self.with_etcd_stopped(|data| copy_folder(data, to));
+    }
+
+    /// Puts an older state of etcd back, as an administrator does after a disaster.
+    pub fn restore(&self, from: &Path) {
+        self.with_etcd_stopped(|data| {
+            std::fs::remove_dir_all(data).expect("remove etcd's data");
+            copy_folder(from, data);
+        });
+    }
+
+    fn with_etcd_stopped(&self, act: impl FnOnce(&Path)) {
+        self.stop_apiserver();
+        self.order("stop-etcd");
+        act(&self.state.join("etcd"));
+        self.order("start-etcd");
+        self.start_apiserver();
+    }
+
     fn order(&self, line: &str) {
         let mut leash = self.leash.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = leash.orders.as_mut().map(|orders| writeln!(orders, "{line}"));
@@ -145,6 +166,11 @@ impl ControlPlane {
         created.expect("create a namespace").metadata.name.expect("the API server names it")
     }
 
+    /// The real kubectl.
+    pub fn kubectl_path(&self) -> &Path {
+        &self.kubectl
+    }
+
     /// A command of the real kubectl, as the user of `kubeconfig()` unless the arguments say otherwise.
     pub fn kubectl_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.kubectl);
@@ -172,6 +198,18 @@ impl ControlPlane {
         // When kubectl ends early, its exit code and message say why: the broken pipe is not the news.
         let _ = child.stdin.take().expect("a pipe").write_all(manifest.as_bytes());
         child.wait_with_output().expect("wait for kubectl")
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("make a folder");
+    for entry in from.read_dir().expect("a folder").map(|entry| entry.expect("an entry")) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("its type").is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copy a file");
+        }
     }
 }
 

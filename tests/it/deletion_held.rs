@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::controller::{Controller, Tenant, TenantOn};
 use crate::controlplane::{DEADLINE, eventually};
@@ -42,10 +42,7 @@ async fn an_unconfirmed_organization_is_held_with_its_dependents_until_what_it_s
         let held = tenant.reason(kind, name, "WaitingForParent").await;
         assert!(message(&held).contains(confirmation), "{}", message(&held));
     }
-    // Neither another name nor another organization's confirms; and the other organization is not touched.
-    for wrong in ["two", "true", "ONE"] {
-        tenant.annotate("Organization", "one", "deskplane.dev/confirm-deletion", json!(wrong)).await;
-    }
+    // Another organization's confirmation does not confirm this one; and the other organization is not touched.
     tenant.annotate("Organization", "two", "deskplane.dev/confirm-deletion", json!("two")).await;
     tenant.patch("Operator", "two-first-operator", json!({"spec": {"displayName": "Later"}})).await;
     tenant.ready("Operator", "two-first-operator").await;
@@ -66,7 +63,7 @@ async fn a_protected_default_organization_is_held_until_its_account_is_deleted_a
     tenant.ready("Organization", "acme-default").await;
     tenant.collect("Organization", "acme-default").await;
     let held = tenant.reason("Organization", "acme-default", "ConfirmationRequired").await;
-    assert!(message(&held).contains("goes only with its Account. Delete the Account and confirm that"), "{}", message(&held));
+    assert!(message(&held).contains("goes only with its Account, which is not being deleted"), "{}", message(&held));
     tenant.annotate("Organization", "acme-default", "deskplane.dev/confirm-deletion", json!("acme-default")).await;
     tenant.delete("Operator", "acme-default-first-operator").await;
     let operator = tenant.reason("Operator", "acme-default-first-operator", "WaitingForParent").await;
@@ -75,9 +72,10 @@ async fn a_protected_default_organization_is_held_until_its_account_is_deleted_a
     let rows = Rows::of(Controller::shared().await).await;
     assert_eq!(rows.with_key(&uid(&held)).await, 1);
 
-    tenant.type_in(&command(&message(&held), "confirm that: "));
-    tenant.reason("Organization", "acme-default", "ConfirmationRequired").await;
-    tenant.delete("Account", "acme").await;
+    tenant.collect("Account", "acme").await;
+    let says_so = |organization: &Value| message(organization).contains("which is being deleted, unconfirmed");
+    let held = tenant.until("Organization", "acme-default", "knows that its Account is going", says_so).await;
+    tenant.type_in(&command(&message(&held), "confirm it: "));
     tenant.gone("Account", "acme").await;
     tenant.gone("Organization", "acme-default").await;
     tenant.gone("Operator", "acme-default-first-operator").await;

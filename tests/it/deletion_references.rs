@@ -93,6 +93,29 @@ async fn a_plan_stays_while_an_account_names_it_and_takes_no_new_one() {
 }
 
 #[tokio::test]
+async fn an_account_does_not_move_to_a_plan_that_is_being_deleted_and_keeps_the_limits_it_had() {
+    let tenant = Tenant::new("plan-moved", json!({"seats": 2})).await;
+    let going = format!("{}-going", tenant.namespace);
+    create(tenant.plane, plan_of(&going, json!({"seats": 9}))).await;
+    tenant.account_with("holder", json!({"planRef": {"name": going}})).await;
+    tenant.ready("Account", "holder").await;
+    tenant.delete_cluster("Plan", &going).await;
+    reason_is(tenant.plane, "Plan", "", &going, "InUse").await;
+    tenant.account("acme").await;
+    tenant.operator("tom", "acme-default").await;
+    tenant.ready("Operator", "tom").await;
+
+    tenant.patch("Account", "acme", json!({"spec": {"planRef": {"name": going}}})).await;
+    let refused = tenant.reason("Account", "acme", "PlanNotFound").await;
+    assert!(message(&refused).contains("is being deleted and takes no new accounts"), "{}", message(&refused));
+    tenant.operator("tina", "acme-default").await;
+    tenant.reason("Operator", "tina", "SeatLimitExceeded").await;
+    tenant.patch("Account", "acme", json!({"spec": {"planRef": {"name": tenant.plan}}})).await;
+    tenant.ready("Account", "acme").await;
+    assert_eq!(tenant.ready("Operator", "tom").await["status"]["seat"], "Held");
+}
+
+#[tokio::test]
 async fn a_backend_stays_while_an_account_names_it_and_takes_no_new_one() {
     let tenant = Tenant::new("backend", json!({"seats": 10})).await;
     let going = format!("{}-going", tenant.namespace);

@@ -30,13 +30,14 @@ async fn patch(plane: &ControlPlane, kind: &str, namespace: &str, name: &str, pa
     api(plane, kind, namespace).await.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
 }
 
-/// Applies an example. An API server that has just started knows our kinds a moment later.
-async fn apply(plane: &ControlPlane, example: &str) {
+/// Applies an example, and returns what kubectl says. An API server that has just started knows our kinds a moment later.
+async fn apply(plane: &ControlPlane, example: &str) -> String {
     eventually("the example is accepted", DEADLINE, async || {
         let applied = plane.kubectl(&["apply", "-f", &file(&format!("examples/{example}"))]);
-        if applied.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&applied.stderr).into_owned()) }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if applied.status.success() { Ok(text(&applied.stdout)) } else { Err(text(&applied.stderr)) }
     })
-    .await;
+    .await
 }
 
 /// All objects of our kinds.
@@ -88,7 +89,8 @@ async fn ready_only_after_the_listings(plane: &ControlPlane, database: &Path) ->
 }
 
 async fn the_examples_become_ready(plane: &ControlPlane) {
-    for example in ["quickstart", "support-desk", "agency"] {
+    let examples = ["quickstart", "support-desk", "agency"];
+    for example in examples {
         apply(plane, example).await;
     }
     // Organizations, operators, departments, widgets: the table in examples/agency, and the words of the others.
@@ -136,6 +138,10 @@ async fn the_examples_become_ready(plane: &ControlPlane) {
         offline.map_or(Ok(()), |widget| Err(widget.to_string()))
     })
     .await;
+    for example in examples {
+        let again = apply(plane, example).await;
+        assert!(again.lines().all(|line| line.ends_with(" unchanged")), "{again}");
+    }
 }
 
 async fn who_waits_for_a_seat_gets_it(plane: &ControlPlane) {

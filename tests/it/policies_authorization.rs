@@ -77,9 +77,6 @@ async fn confirming_a_deletion_takes_delete_on_that_object() {
         let words =
             ["metadata.annotations", "deskplane.dev/confirm-deletion", &format!("{plural}.deskplane.dev \"acme\""), "verb \"delete\""];
         says(&message, "annotation-authorization", &words);
-        // A wrong name confirms nothing, so it needs nothing.
-        annotate(&tenant, "acme", "confirm-deletion", json!("beta")).await.unwrap();
-
         let owner = vec![edit(&[plural]), rule(&[plural], &["delete"], &["acme"])];
         let owner = api(&person(&namespace, &format!("owner-{plural}"), owner).await, kind, &namespace);
         annotate(&owner, "acme", "confirm-deletion", json!("acme")).await.unwrap();
@@ -103,7 +100,6 @@ async fn letting_go_takes_release_on_every_kind() {
         let (tenant, admin) = (api(&tenant, kind, &namespace), api(&admin, kind, &namespace));
         let message = refusal(annotate(&tenant, "acme", "release", json!("acme")).await);
         says(&message, "annotation-authorization", &["metadata.annotations", "deskplane.dev/release", "\"acme\"", "verb \"release\""]);
-        annotate(&tenant, "acme", "release", json!("beta")).await.unwrap();
         annotate(&admin, "acme", "release", json!("acme")).await.unwrap();
         annotate(&tenant, "acme", "paused", json!("true")).await.unwrap();
         annotate(&tenant, "acme", "release", Value::Null).await.unwrap();

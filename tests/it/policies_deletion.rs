@@ -1,9 +1,9 @@
 //! Deleting a protected Account or Organization: refused until confirmed, with counts and with what to type.
 
-use kube::api::{DeleteParams, ListParams, PostParams, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
 use serde_json::{Value, json};
 
-use crate::controlplane::{DEADLINE, eventually};
+use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::crds_objects::{KINDS, api, dry_run, full, object, refusal, with};
 use crate::policies::{CONTROLLER, annotate, edit, made, patch, person, plane, report, rule, says};
 
@@ -33,7 +33,8 @@ async fn an_unconfirmed_deletion_is_refused_with_counts_and_with_what_to_type() 
     let message = refusal(accounts.delete("acme", &attempt()).await);
     let counts = "at least 1 organization, 12 operators, 3 departments, 2 widgets, as of the last update";
     let type_this = format!("kubectl annotate acct acme -n {namespace} --overwrite deskplane.dev/confirm-deletion=acme");
-    says(&message, "account-deletion", &["account \"acme\" is protected", counts, &type_this]);
+    let or_this = format!("kubectl deskplane confirm-deletion --account acme -n {namespace}");
+    says(&message, "account-deletion", &["account \"acme\" is protected", counts, &type_this, &or_this]);
     let kubectl = plane().await.kubectl(&["delete", "acct", "acme", "-n", &namespace]);
     assert!(!kubectl.status.success() && String::from_utf8_lossy(&kubectl.stderr).contains(counts));
 }
@@ -54,11 +55,17 @@ async fn only_the_right_name_confirms() {
     let namespace = plane().await.namespace("policy-wrong").await;
     for (kind, policy) in [("Organization", "organization-deletion"), ("Account", "account-deletion")] {
         let api = made(&namespace, kind, "acme", full(kind)).await;
-        for wrong in ["", "true", "acme-germany", "ACME", "acme "] {
-            annotate(&api, "acme", "confirm-deletion", json!(wrong)).await.unwrap();
-            let words: &[&str] = if wrong.is_empty() { &["is not confirmed"] } else { &["names another object"] };
-            says(&refusal(api.delete("acme", &attempt()).await), policy, words);
+        for annotation in ["confirm-deletion", "release"] {
+            for wrong in ["", "true", "acme-germany", "ACME", "acme "] {
+                let refused = refusal(annotate(&api, "acme", annotation, json!(wrong)).await);
+                let words = [
+                    &format!("deskplane.dev/{annotation} counts only with the name of the object"),
+                    "Set it to \"acme\", or leave it out.",
+                ];
+                says(&refused, "annotation-values", &words);
+            }
         }
+        says(&refusal(api.delete("acme", &attempt()).await), policy, &["is not confirmed"]);
         annotate(&api, "acme", "confirm-deletion", json!("acme")).await.unwrap();
         api.delete("acme", &attempt()).await.unwrap();
         annotate(&api, "acme", "confirm-deletion", Value::Null).await.unwrap();
@@ -66,6 +73,29 @@ async fn only_the_right_name_confirms() {
         annotate(&api, "acme", "release", json!("acme")).await.unwrap();
         api.delete("acme", &attempt()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_wrong_value_from_before_the_policy_holds_no_other_write_up() {
+    let plane = ControlPlane::dedicated_with(|file| !file.starts_with("policy-")).await;
+    let organizations = api(&plane.client().await, "Organization", "default");
+    let mut old = object("Organization", "acme", full("Organization"));
+    old.metadata.annotations = Some([("deskplane.dev/release".to_owned(), "other".to_owned())].into());
+    organizations.create(&PostParams::default(), &old).await.unwrap();
+    plane.kubectl_ok(&["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/crds/policy-deletion.yaml")]);
+    eventually("the policy is in force", DEADLINE, async || {
+        let wrong = Patch::Merge(json!({ "metadata": { "annotations": { "deskplane.dev/confirm-deletion": "wrong" } } }));
+        let only_tried = PatchParams { dry_run: true, ..PatchParams::default() };
+        match organizations.patch("acme", &only_tried, &wrong).await {
+            Err(kube::Error::Api(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    patch(&organizations, "acme", json!({ "metadata": { "labels": { "a": "b" } } })).await.unwrap();
+    annotate(&organizations, "acme", "confirm-deletion", json!("acme")).await.unwrap();
+    says(&refusal(annotate(&organizations, "acme", "release", json!("another")).await), "annotation-values", &["deskplane.dev/release"]);
+    annotate(&organizations, "acme", "release", Value::Null).await.unwrap();
 }
 
 #[tokio::test]

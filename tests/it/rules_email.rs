@@ -23,8 +23,9 @@ async fn two_operators_of_an_organization_cannot_have_one_email_whatever_its_cas
         let refused = tenant.reason("Operator", name, "EmailTaken").await;
         assert_eq!(condition(&refused, "Stalled")["status"], "True");
         let message = message_of(&refused);
-        assert!(message.starts_with("spec.email: another operator of the organization has this e-mail"), "{message}");
-        assert!(message.contains("Change one of them, or delete the other."), "{message}");
+        let named = format!("spec.email: Operator {}/tom of the same organization has this e-mail, whatever its case.", tenant.namespace);
+        assert!(message.starts_with(&named) && message.contains("Change one of the two, or delete the other."), "{message}");
+        assert!(!message.to_lowercase().contains("chat@x.example"), "the address itself is not repeated: {message}");
         assert!(refused["status"]["externalId"].is_null(), "no row");
     }
     tenant.patch("Operator", "lower", json!({"spec": {"email": "lower@x.example"}})).await;

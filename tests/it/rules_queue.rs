@@ -136,7 +136,7 @@ async fn widgets_wait_in_a_line_of_their_own() {
     tenant.create("Widget", "two", widget.clone()).await;
     let two = tenant.reason("Widget", "two", "WidgetLimitExceeded").await;
     let message = format!(
-        "No free place for a widget: plan \"{}\" has 1 widget, all held. This widget is 1st in line. \
+        "No free place for a widget: plan \"{}\" has 1 widget, and it is held. This widget is 1st in line. \
          Raise spec.limits.widgets of the plan, or delete a widget.",
         tenant.plan
     );

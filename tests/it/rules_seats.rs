@@ -34,7 +34,7 @@ async fn an_operator_who_waits_says_why_and_what_to_do() {
     let tenant = tenant("says-why", json!({"seats": 1})).await;
     let waiting = wait_in_line(&tenant, "tom", Some(1)).await;
     let message = format!(
-        "No free seat: plan \"{}\" has 1 seat, all held. This operator is 1st in line. \
+        "No free seat: plan \"{}\" has 1 seat, and it is held. This operator is 1st in line. \
          Raise spec.limits.seats of the plan, or suspend or delete an operator.",
         tenant.plan
     );

@@ -5,7 +5,7 @@ use sqlx::SqlitePool;
 
 use crate::controller::{Controller, Tenant};
 use crate::controlplane::{DEADLINE, eventually};
-use crate::rules_world::{in_line, limit, open};
+use crate::rules_world::{in_line, limit, message_of, open};
 
 /// On the shared controller: its resync finds what others changed.
 async fn tenant(hint: &str, limits: Value) -> (Tenant, SqlitePool) {
@@ -57,7 +57,8 @@ async fn rows_of_others_take_seats_are_counted_and_never_changed() {
 
     // An e-mail of theirs is taken like any other, and stays theirs.
     tenant.create("Operator", "same", json!({"organizationRef": {"name": "one"}, "email": "THEIRS@x.example"})).await;
-    tenant.reason("Operator", "same", "EmailTaken").await;
+    let same = tenant.reason("Operator", "same", "EmailTaken").await;
+    assert!(message_of(&same).contains("an operator made directly in the backend has this e-mail"), "{}", message_of(&same));
 
     // Others change a row of ours too: when that is put right, a resync has seen theirs as well.
     let sql = "UPDATE operators SET email = 'theirs-too@x.example', email_folded = 'theirs-too@x.example'

@@ -1,5 +1,6 @@
 //! Status as people and tools read it: kstatus, kubectl wait, kubectl get, Events.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt as _;
@@ -104,15 +105,16 @@ async fn kubectl_wait_and_get_show_what_people_want_to_know() {
 
     let plan = tenant.plan.as_str();
     for (args, header, row) in [
-        (vec!["org", "one"], "NAME READY SEATS OPERATORS WIDGETS AGE", "one True 2/3 2 1"),
-        (vec!["acct", "acme"], "NAME PLAN READY REASON SEATS ORGANIZATIONS AGE", &format!("acme {plan} True Synced 3/3 2")),
-        (vec!["oper", "tom"], "NAME ORGANIZATION ROLE SEAT READY REASON AGE", "tom one Agent Held True Synced"),
-        (vec!["oper", "tina"], "NAME ORGANIZATION ROLE SEAT READY REASON AGE", "tina one Manager Waiting False SeatLimitExceeded"),
-        (vec!["dept", "sales"], "NAME ORGANIZATION MEMBERS READY REASON AGE", "sales one 1 True Synced"),
-        (vec!["wdgt", "web"], "NAME ORGANIZATION AVAILABILITY READY REASON AGE", "web one Online True Synced"),
+        (vec!["org", "one"], "NAME READY REASON PAUSED SEATS OPERATORS WIDGETS AGE", "one True Synced 2/3 2 1"),
+        (vec!["acct", "acme"], "NAME PLAN READY REASON PAUSED SEATS ORGANIZATIONS AGE", &format!("acme {plan} True Synced 3/3 2")),
+        (vec!["oper", "tom"], "NAME ORGANIZATION ROLE SEAT READY REASON PAUSED AGE", "tom one Agent Held True Synced"),
+        (vec!["oper", "tina"], "NAME ORGANIZATION ROLE SEAT READY REASON PAUSED AGE", "tina one Manager Waiting False SeatLimitExceeded"),
+        (vec!["cplan", plan], "NAME SEATS ORGANIZATIONS WIDGETS ACCOUNTS READY REASON PAUSED AGE", &format!("{plan} 3 1 True Synced")),
+        (vec!["dept", "sales"], "NAME ORGANIZATION MEMBERS READY REASON PAUSED AGE", "sales one 1 True Synced"),
+        (vec!["wdgt", "web"], "NAME ORGANIZATION AVAILABILITY READY REASON PAUSED AGE", "web one Online True Synced"),
         (
             vec!["oper", "tina", "-o", "wide"],
-            "NAME ORGANIZATION ROLE SEAT READY REASON EMAIL QUEUE SECRET EXTERNAL ID MESSAGE AGE",
+            "NAME ORGANIZATION ROLE SEAT READY REASON PAUSED EMAIL QUEUE SECRET EXTERNAL ID MESSAGE AGE",
             "tina one Manager Waiting False SeatLimitExceeded tina@x.example 1 No free seat",
         ),
     ] {
@@ -203,6 +205,39 @@ async fn events_tell_transitions_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_pause_is_shown_by_kubectl_get_and_told_once_where_it_was_set() {
+    let tenant = Tenant::new("pause-shown", json!({"seats": 3})).await;
+    tenant.account("acme").await;
+    tenant.organization("one", "acme").await;
+    tenant.ready("Operator", "one-first-operator").await;
+    let pause = async |value: Value| tenant.annotate("Organization", "one", "deskplane.dev/paused", value).await;
+    let shows = async |short: &str, name: &str, columns: &str| {
+        eventually(&format!("kubectl get {short} {name} shows '{columns}'"), DEADLINE, async || {
+            let printed = tenant.plane.kubectl_ok(&["get", short, name, "-n", &tenant.namespace, "--no-headers"]);
+            let words = printed.split_whitespace().filter(|word| *word != "<none>").collect::<Vec<_>>().join(" ");
+            if words.contains(columns) { Ok(()) } else { Err(printed) }
+        })
+        .await;
+    };
+    let told = async |expected: &[&str]| {
+        eventually(&format!("the Events are {expected:?}"), DEADLINE, async || {
+            let mut found = events(&tenant).await;
+            found.sort();
+            if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+        })
+        .await;
+    };
+    shows("org", "one", "True Synced 1/3").await;
+    pause(json!("true")).await;
+    shows("org", "one", "True Synced True 1/3").await;
+    shows("oper", "one-first-operator", "True Synced True").await;
+    told(&["Normal Paused Organization/one"]).await;
+    pause(Value::Null).await;
+    shows("org", "one", "True Synced 1/3").await;
+    told(&["Normal Paused Organization/one", "Normal Resumed Organization/one"]).await;
+}
+
+#[tokio::test]
 async fn health_and_metrics_are_there_and_name_no_object() {
     let tenant = Tenant::new("metrics-canary", json!({"seats": 1})).await;
     tenant.account("acme-canary").await;
@@ -225,4 +260,15 @@ async fn health_and_metrics_are_there_and_name_no_object() {
         assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
     }
     assert!(!text.contains("canary") && !text.contains(&tenant.namespace), "{text}");
+    documented(&text);
+}
+
+/// The README has a row for every metric, and for no other.
+fn documented(text: &str) {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let rows: BTreeSet<_> = readme.lines().filter_map(|line| line.strip_prefix("| `deskplane_")?.split(['`', '{']).next()).collect();
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE deskplane_"));
+    // A counter's samples, which are what people type, have a suffix.
+    let names = names.map(|line| line.replace(" counter", "_total").split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names.iter().map(String::as_str).collect::<BTreeSet<_>>(), rows);
 }

@@ -145,3 +145,52 @@ async fn accepted(tenant: &TenantOn<'_>, database: &Path, before: &Value, said: 
     secrets.delete("one-first-operator-credentials", &DeleteParams::default()).await.unwrap();
     tenant.ready("Operator", "one-first-operator").await;
 }
+
+#[tokio::test]
+async fn an_acceptance_counts_once_an_older_copy_of_the_accepted_store_is_refused_again() {
+    let plane = ControlPlane::dedicated().await;
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second, backup] = ["first.db", "second.db", "backup.db"].map(|name| folder.path().join(name));
+    let mut controller = on_store(&plane, &first).await;
+    create(&plane, backend(BACKEND)).await;
+    ready(&plane, "AccountBackend", "", BACKEND).await;
+    let tenant = TenantOn::on(&plane, "accepted-once", json!({"seats": 10})).await;
+    tenant.account("acme").await;
+    tenant.ready("Account", "acme").await;
+    assert!(controller.stop().await);
+
+    let mut controller = on_store(&plane, &second).await;
+    let refused = reason_is(&plane, "AccountBackend", "", BACKEND, "BackendReplaced").await;
+    let accept = accepting(&refused);
+    for command in &accept {
+        tenant.type_in(command);
+    }
+    tenant.ready("Account", "acme").await;
+    assert!(controller.stop().await);
+    copy(&second, &backup);
+    let mut controller = on_store(&plane, &second).await;
+    tenant.operator("later", "acme-default").await;
+    let later = tenant.ready("Operator", "later").await;
+    assert!(controller.stop().await);
+
+    // The annotation that accepted it still stands.
+    copy(&backup, &second);
+    let controller = on_store(&plane, &second).await;
+    let refused = reason_is(&plane, "AccountBackend", "", BACKEND, "BackendReplaced").await;
+    assert!(message(&refused).contains("older than what was written to it"), "{}", message(&refused));
+    tenant.reason("Operator", "later", "BackendReplaced").await;
+    assert_eq!(accepting(&refused), accept, "it is the same store");
+    for command in &accept {
+        tenant.type_in(command);
+    }
+    let made_anew = tenant.ready("Operator", "later").await;
+    assert_ne!(made_anew["status"]["externalId"], later["status"]["externalId"]);
+    drop(controller);
+}
+
+/// The commands that a refused backend tells a person to type.
+fn accepting(backend: &Value) -> Vec<Vec<String>> {
+    let message = message(backend);
+    let commands = message.split("kubectl ").skip(1).map(|rest| rest.trim_end_matches([' ', '&']));
+    commands.map(|command| command.split(' ').map(str::to_owned).collect()).collect()
+}

@@ -88,11 +88,14 @@ async fn held(tenant: &TenantOn<'_>, rows: &Rows) {
     tenant.reason("Organization", "acme-default", "ConfirmationRequired").await;
     for wrong in ["acme", "acme-default"] {
         tenant.annotate("Organization", "one", "deskplane.dev/confirm-deletion", json!(wrong)).await;
+        tenant.annotate("Organization", "one", "deskplane.dev/release", json!(wrong)).await;
     }
     tenant.delete("Widget", "web").await;
     tenant.reason("Widget", "web", "WaitingForParent").await;
     tenant.reason("Organization", "one", "ConfirmationRequired").await;
-    tenant.annotate("Organization", "one", "deskplane.dev/confirm-deletion", Value::Null).await;
+    for annotation in ["deskplane.dev/confirm-deletion", "deskplane.dev/release"] {
+        tenant.annotate("Organization", "one", annotation, Value::Null).await;
+    }
     for (kind, name) in FURNITURE {
         let object = tenant.get(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} is gone"));
         assert_eq!(rows.with_key(&uid(&object)).await, 1, "{kind} {name}");

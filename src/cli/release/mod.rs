@@ -27,12 +27,13 @@ Examples:
   # Let go of an organization: it stays in the backend, and its objects can be deleted
   deskplane release acme-germany -n chat
 
-  # Let go of an account with all its organizations
-  deskplane release acme --account -n chat
+  # Let go of an account with all its organizations, from a script
+  deskplane release acme --account -n chat --yes
 
-  # Before an uninstall: let go of everything, keep the receipt, delete the objects, and the controller last
-  deskplane release --all -A --yes -o json | tee receipt.json
-  kubectl delete acct,org,oper,dept,wdgt,cplan,ab --all -A
+  # To uninstall, while the controller runs: let go of everything, then delete the kinds with their objects
+  deskplane release --all -A --yes
+  deskplane manifests | kubectl delete -f -
+  kubectl delete -f hack/rbac.yaml
 
 Releasing needs the verbs get, list, watch, patch and release on the objects, and a controller that runs.
 It cannot be taken back: nothing is made for a released object again.";
@@ -54,7 +55,7 @@ pub struct ReleaseArgs {
     all: bool,
     #[command(flatten)]
     waiting: WaitArgs,
-    /// Do not ask (with --all, on a terminal)
+    /// Do not ask
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -94,10 +95,7 @@ pub async fn run(args: ReleaseArgs) -> Result<Exit, CliError> {
     let namespace = (!args.all_namespaces).then(|| cluster.namespace(&args.namespace));
     let scope = Scope { namespace, one: args.name.clone().map(|name| (args.kind.kind(), name)) };
     let targets = find(&cluster, &scope).await?;
-    if scope.one.is_none() && !args.yes && ask::can_ask() {
-        let question = format!("{} will be let go, for good. To go on, type release: ", plural(count(&targets), "object"));
-        ask::confirm(&question, "release", false)?;
-    }
+    confirm(&targets, &scope, args.yes)?;
     let deadline = Instant::now() + Duration::from_secs(args.waiting.timeout);
     let mut lines = annotate(&cluster, targets, &scope).await;
     let mut held = vec![];
@@ -113,6 +111,18 @@ pub async fn run(args: ReleaseArgs) -> Result<Exit, CliError> {
     let receipt = Receipt::new(lines, held);
     print(&receipt, args.output.output)?;
     finish(&receipt, &args)
+}
+
+/// Asks, unless all of it was asked for before.
+fn confirm(targets: &[Target], scope: &Scope, yes: bool) -> Result<(), CliError> {
+    let (what, type_, name) = match (targets, &scope.one) {
+        ([one, ..], Some(_)) if one.released() => return Ok(()),
+        ([one], Some(_)) => (one.what(), "its name", one.name()),
+        ([one, along @ ..], Some(_)) => (format!("{} with {}", one.what(), plural(count(along), "organization")), "its name", one.name()),
+        _ if targets.iter().all(Target::released) => return Ok(()),
+        _ => (plural(count(targets), "object"), "the word", "release"),
+    };
+    ask::confirm(&format!("{what}: to be let go for good. To go on, type {type_} ({name}): "), name, yes)
 }
 
 fn finish(receipt: &Receipt, args: &ReleaseArgs) -> Result<Exit, CliError> {

@@ -11,6 +11,7 @@ use crate::domain::rows::RowKind;
 use crate::store::{Level, Orphan, Store};
 
 use super::ask;
+use super::controller::DEFAULT_DATABASE;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::{OutputArgs, print, say};
@@ -75,7 +76,7 @@ It needs the store for itself: stop the controller first.";
 #[derive(Args, Debug)]
 struct DatabaseArgs {
     /// The store's file, as the controller names it
-    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH")]
+    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH", default_value = DEFAULT_DATABASE)]
     database: String,
 }
 

@@ -17,8 +17,8 @@ const MAX_MESSAGE: usize = 300;
 pub struct Tree {
     /// What stands at the top: accounts, and parents that are missing.
     pub roots: Vec<Node>,
-    /// With a column for the namespace.
-    pub all_namespaces: bool,
+    /// Where it was looked; absent: in all namespaces, which get a column.
+    pub namespace: Option<String>,
 }
 
 impl Serialize for Tree {
@@ -30,7 +30,10 @@ impl Serialize for Tree {
 impl Report for Tree {
     fn text(&self, style: Style) -> String {
         if self.roots.is_empty() {
-            return "No accounts.\n".to_owned();
+            return match &self.namespace {
+                Some(namespace) => format!("No accounts in namespace {namespace}. To look in all: deskplane tree -A\n"),
+                None => "No accounts.\n".to_owned(),
+            };
         }
         let mut lines = vec![];
         for root in &self.roots {
@@ -39,7 +42,7 @@ impl Report for Tree {
         }
         let rows = lines.iter().map(|(branch, node)| self.row(branch, node));
         let mut header = vec!["Name", "Ready", "Reason", "Seats", "Details"];
-        if self.all_namespaces {
+        if self.namespace.is_none() {
             header.insert(0, "Namespace");
         }
         table(&header, rows, style) + &explain(lines.iter().map(|(_, node)| *node))
@@ -51,7 +54,7 @@ impl Tree {
         let name = format!("{branch}{:?}/{}", node.kind, node.name);
         let name = if node.kind == Kind::Account { colored(name, Color::Cyan) } else { Cell::new(name) };
         let mut row = vec![name, node.ready.cell(), Cell::new(node.ready.why()), Cell::new(&node.seats), Cell::new(&node.details)];
-        if self.all_namespaces {
+        if self.namespace.is_none() {
             row.insert(0, Cell::new(&node.namespace));
         }
         row
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_hierarchy_is_drawn_and_what_is_not_ready_explained() {
-        let tree = Tree { roots: assemble(acme(), Some("acme")), all_namespaces: false };
+        let tree = Tree { roots: assemble(acme(), Some("acme")), namespace: Some("chat".to_owned()) };
         insta::assert_snapshot!(tree.text(PLAIN), @"
         NAME                           READY   REASON              SEATS                DETAILS
         Account/acme                   True                        2/2                  plan custom
@@ -152,7 +155,7 @@ mod tests {
             entry(Kind::Widget, "web", "nowhere", "", ""),
             unreadable,
         ];
-        let tree = Tree { roots: assemble(entries, None), all_namespaces: true };
+        let tree = Tree { roots: assemble(entries, None), namespace: None };
         insta::assert_snapshot!(tree.text(PLAIN), @"
         NAMESPACE   NAME                   READY   REASON       SEATS   DETAILS
         chat        Account/gone           False   NotFound
@@ -173,20 +176,27 @@ mod tests {
     fn strangers_are_not_shown_below_one_account() {
         let mut entries = acme();
         entries.push(entry(Kind::Operator, "stranger", "other-organization", "Held", "Agent"));
-        let names = Tree { roots: assemble(entries, Some("acme")), all_namespaces: false }.text(PLAIN);
+        let names = Tree { roots: assemble(entries, Some("acme")), namespace: Some("chat".to_owned()) }.text(PLAIN);
         assert!(!names.contains("stranger") && !names.contains("other"), "{names}");
     }
 
     #[test]
     fn the_picture_has_colours_only_where_they_are_wanted() {
-        let tree = || Tree { roots: assemble(acme(), None), all_namespaces: false };
+        let tree = || Tree { roots: assemble(acme(), None), namespace: Some("chat".to_owned()) };
         assert!(!tree().text(PLAIN).contains('\u{1b}'));
         assert!(tree().text(Style { color: true, ..PLAIN }).contains("\u{1b}["));
     }
 
     #[test]
+    fn without_accounts_it_says_where_it_looked() {
+        let text = |namespace: Option<&str>| Tree { roots: vec![], namespace: namespace.map(str::to_owned) }.text(PLAIN);
+        assert_eq!(text(Some("chat")), "No accounts in namespace chat. To look in all: deskplane tree -A\n");
+        assert_eq!(text(None), "No accounts.\n");
+    }
+
+    #[test]
     fn programs_read_the_hierarchy() {
-        let json = serde_json::to_value(Tree { roots: assemble(acme(), None), all_namespaces: false }).unwrap();
+        let json = serde_json::to_value(Tree { roots: assemble(acme(), None), namespace: Some("chat".to_owned()) }).unwrap();
         assert_eq!(json[0]["children"][1]["children"][1]["ready"]["reason"], "SeatLimitExceeded");
         assert_eq!(json[0]["children"][1]["children"][0]["name"], "zoe");
         assert_eq!(json[0]["seats"], "2/2");

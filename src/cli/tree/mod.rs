@@ -50,7 +50,7 @@ pub async fn run(args: TreeArgs) -> Result<Exit, CliError> {
     let cluster = args.cluster.connect().await?;
     let namespace = (!args.all_namespaces).then(|| cluster.namespace(&args.namespace));
     let entries = fetch(&cluster, namespace.as_deref(), args.account.as_deref()).await?;
-    let tree = Tree { roots: assemble(entries, args.account.as_deref()), all_namespaces: args.all_namespaces };
+    let tree = Tree { roots: assemble(entries, args.account.as_deref()), namespace };
     print(&tree, args.output.output)?;
     Ok(Exit::Ok)
 }

@@ -13,12 +13,14 @@ use super::super::connection::Connection;
 use super::super::context::{BackendState, Context};
 use super::super::failure::{Failure, Stop};
 use super::super::object::{Meta, name_of};
+use super::super::report::patch_status;
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::super::sweep;
 use super::owned::in_use;
 
 impl Reconcile for AccountBackend {
     async fn sync(context: &Context, backend: &Arc<Self>) -> Result<Synced<AccountBackendStatus>, Stop> {
+        forget_withdrawn(context, backend).await?;
         let result = verify(context, backend).await;
         let state = match &result {
             Ok(_) => BackendState::Verified(context.embedded.clone()),
@@ -41,6 +43,18 @@ impl Reconcile for AccountBackend {
             }
         }
         Ok(cleanup)
+    }
+}
+
+/// An acceptance that was taken back can be given anew, also while the store is refused. The pass begins again on the status so made.
+async fn forget_withdrawn(context: &Context, backend: &AccountBackend) -> Result<(), Stop> {
+    match &backend.status {
+        Some(status) if status.accepted_store.is_some() && backend.annotation(ACCEPT_STORE).is_none() => {
+            let status = AccountBackendStatus { accepted_store: None, ..status.clone() };
+            patch_status(context, backend, &status).await?;
+            Err(Stop::Outdated)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -8,7 +8,8 @@ use kube::api::{DeleteParams, Preconditions};
 
 use crate::api::condition::Reason;
 use crate::api::{Account, Department, Operator, Organization, Widget};
-use crate::backend::{Backend, Session};
+use crate::backend::{Backend, Released, Session};
+use crate::domain::confirmation::AccountFacts;
 use crate::domain::holding::{self, Hold, Verdict};
 use crate::domain::rows::{Fields, Key, RowKind};
 
@@ -47,7 +48,7 @@ pub async fn organization(context: &Context, organization: &Arc<Organization>) -
     match holding::organization(&facts, parents.account_facts().as_ref()) {
         Verdict::Erase => {}
         Verdict::WithOrganization => return Err(Stop::Outdated),
-        Verdict::Hold(hold) => return Ok(Cleanup::Hold(unconfirmed(&name, &hold, &organization.spec.account_ref.name))),
+        Verdict::Hold(hold) => return Ok(Cleanup::Hold(unconfirmed(&name, &hold, parents.account_facts().as_ref()))),
     }
     let account = ObjectName::new(Kind::Account, organization.namespace(), &organization.spec.account_ref.name);
     let turn = Turn { context, connection: &connection, account: &account, key: organization.key(), began: Instant::now() };
@@ -74,7 +75,7 @@ pub async fn account(context: &Context, account: &Arc<Account>) -> Result<Cleanu
         return Err(Stop::Outdated);
     };
     if let Verdict::Hold(hold) = holding::account(&account_facts(&live)) {
-        return Ok(Cleanup::Hold(unconfirmed(&name, &hold, account.name())));
+        return Ok(Cleanup::Hold(unconfirmed(&name, &hold, None)));
     }
     let turn = Turn { context, connection: &connection, account: &name, key: account.key(), began: Instant::now() };
     turn.delete_all::<Organization>(&name).await?;
@@ -162,23 +163,36 @@ async fn delete<K: Cached>(context: &Context, entry: Entry<K>) -> Result<(), Sto
     }
 }
 
-/// What an unconfirmed deletion says.
-fn unconfirmed(name: &ObjectName, hold: &Hold, account: &str) -> Failure {
+/// What an unconfirmed deletion says. `account` is that of an organization, as read live.
+fn unconfirmed(name: &ObjectName, hold: &Hold, account: Option<&AccountFacts<'_>>) -> Failure {
     let ObjectName { namespace, name: own, kind } = name;
     let short = if *kind == Kind::Account { "acct" } else { "org" };
     let confirm = |short: &str, name: &str| {
         format!("kubectl annotate {short} {name} -n {namespace} --overwrite deskplane.dev/confirm-deletion={name}")
     };
-    let message = match hold {
-        Hold::ConfirmAccount => format!(
-            "Held, nothing is erased: the default organization goes only with its Account. Delete the Account and confirm that: {}",
-            confirm("acct", account)
-        ),
-        _ => format!(
-            "Held, nothing is erased: the deletion is not confirmed. To erase all data: {}. To keep the data and let the object go: \
-             kubectl annotate {short} {own} -n {namespace} --overwrite deskplane.dev/release={own}",
-            confirm(short, own)
-        ),
+    let let_go = format!(
+        "To keep the data and let the object go: kubectl annotate {short} {own} -n {namespace} --overwrite deskplane.dev/release={own}"
+    );
+    let message = match (hold, account) {
+        (Hold::ConfirmAccount, Some(account)) => {
+            let how = if account.terminating {
+                format!(
+                    "which is being deleted, unconfirmed. To erase all data of the account, confirm it: {}",
+                    confirm("acct", account.name)
+                )
+            } else {
+                let account = account.name;
+                format!(
+                    "which is not being deleted. To erase it with all its data: {}, then kubectl delete acct {account} -n {namespace}",
+                    confirm("acct", account)
+                )
+            };
+            format!("Held, nothing is erased: the default organization goes only with its Account, {how}. {let_go}")
+        }
+        (Hold::ConfirmAccount, None) => {
+            format!("Held, nothing is erased: the default organization goes only with its Account, which does not exist any more. {let_go}")
+        }
+        _ => format!("Held, nothing is erased: the deletion is not confirmed. To erase all data: {}. {let_go}", confirm(short, own)),
     };
     Failure::new(Reason::ConfirmationRequired, message)
 }
@@ -189,27 +203,43 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
         return Ok(Failure::new(Reason::Released, message));
     }
     let name = name_of(object);
-    let message = match account.as_ref().map(|account| served_connection(context, account)) {
-        Some(Err(Stop::NotOurs)) => return Err(Stop::NotOurs),
-        Some(Err(Stop::Deferred(parent))) => return Err(Stop::Deferred(parent)),
+    let released = match account.as_ref().map(|account| served_connection(context, account)) {
+        Some(Err(stop @ (Stop::NotOurs | Stop::Deferred(_)))) => return Err(stop),
         Some(Ok(connection)) => {
             let marked = account.as_ref().map_or_else(|| name.clone(), |account| name_of(account.as_ref()));
-            let key = object.key();
-            let released = context.write(&connection, &marked, async |backend, session| backend.release(session, &key).await).await?;
-            forget_all(context, &connection, &name, &key);
-            format!(
-                "Let go: {} rows stay in the backend and are no longer managed. The object can be deleted; nothing is erased.",
-                released.rows
-            )
+            tell_release(context, &connection, &marked, &name, &object.key()).await?
         }
-        _ => "Let go without telling the backend, which cannot be reached or is not the one known: \
-              its rows stay there as they are. The object can be deleted; nothing is erased."
+        _ => None,
+    };
+    let message = match released {
+        Some(Released { rows }) => {
+            format!("Let go: {rows} rows stay in the backend and are no longer managed. The object can be deleted; nothing is erased.")
+        }
+        None => "Let go without telling the backend, which cannot be reached or is not the one known: \
+                 its rows stay there as they are. The object can be deleted; nothing is erased."
             .to_owned(),
     };
     let descendants = context.cache().descendants(&name);
     context.queue.push_all(descendants);
-    publish(context, object, news("Released", message.clone())).await;
     Ok(Failure::new(Reason::Released, message))
+}
+
+/// Lets the rows go. `None`: the backend cannot be told, and whoever lets go does not wait for it.
+async fn tell_release(
+    context: &Context,
+    connection: &Connection,
+    account: &ObjectName,
+    name: &ObjectName,
+    key: &Key,
+) -> Result<Option<Released>, Stop> {
+    match context.write(connection, account, async |backend, session| backend.release(session, key).await).await {
+        Ok(released) => {
+            forget_all(context, connection, name, key);
+            Ok(Some(released))
+        }
+        Err(Stop::Failure(failure)) if matches!(failure.reason, Reason::BackendUnreachable | Reason::BackendReplaced) => Ok(None),
+        Err(stop) => Err(stop),
+    }
 }
 
 /// Forgets the rows of an object and all below it.

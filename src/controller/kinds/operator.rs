@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::api::condition::Reason;
-use crate::api::names::credentials_secret;
+use crate::api::names::{credentials_secret, default_organization};
 use crate::api::operator::{Credentials, CredentialsMode, Seat};
 use crate::api::{Operator, OperatorSpec, OperatorStatus, Organization};
 use crate::backend::OperatorPut;
 use crate::domain::diff;
 use crate::domain::rows::{Answer, CredentialState, DesiredOperator, Fields, OperatorFields, Row, RowKind};
-use crate::domain::seats::Place;
+use crate::domain::seats::{Leaving, Place};
+use crate::domain::text::fold_email;
 use crate::domain::waiting::Waiter;
 
 use super::super::cleanup::bounded;
@@ -34,10 +35,15 @@ impl Reconcile for Operator {
     }
 
     async fn clean_up(context: &Context, operator: &Arc<Self>) -> Result<Cleanup, Stop> {
-        let cleanup = erasure::member(context, RowKind::Operator, operator.as_ref(), &operator.spec.organization_ref.name).await?;
+        let organization = &operator.spec.organization_ref.name;
+        let cleanup = erasure::member(context, RowKind::Operator, operator.as_ref(), organization).await;
+        let cleanup = cleanup.map_err(|stop| match context.cache().get(operator.namespace(), organization) {
+            Some(organization) => explain_last(&organization, Leaving::Delete, stop),
+            None => stop,
+        })?;
         if matches!(cleanup, Cleanup::LetGo) {
             mapping::operator_seated(context, operator);
-            if let Ok(member) = Member::of(context, operator.namespace(), &operator.spec.organization_ref.name) {
+            if let Ok(member) = Member::of(context, operator.namespace(), organization) {
                 member.refresh_reach(context).await?;
             }
         }
@@ -126,8 +132,58 @@ async fn put(
             connection.observed().wrote(*row);
         }
     }
+    let result = result.map_err(|stop| explain_last(&member.organization, Leaving::Suspend, stop));
+    let result = result.map_err(|stop| explain_email(context, member, operator, stop));
     let row = remember_refusal(&member.lineage, Waiter::Operator, &operator.key(), result)?;
     Ok(connection.observed().wrote(row))
+}
+
+/// What the last operator of an organization is told, who can neither go nor be suspended (rule 7).
+fn explain_last(organization: &Organization, leaving: Leaving, stop: Stop) -> Stop {
+    let Stop::Failure(failure) = stop else { return stop };
+    if failure.reason != Reason::LastOperator {
+        return failure.into();
+    }
+    let (name, account) = (organization.name(), &organization.spec.account_ref.name);
+    let (refused, withdraw) = match leaving {
+        Leaving::Delete => ("Not deleted", ""),
+        Leaving::Suspend => ("Not suspended", ", or set spec.suspended: false"),
+    };
+    let otherwise = if name == default_organization(account) {
+        format!("As the default one, the organization itself goes only with its Account \"{account}\".")
+    } else {
+        format!("Or delete the organization: kubectl delete org {name} -n {}", Meta::namespace(organization))
+    };
+    let message = format!(
+        "{refused}: this is the last operator of organization \"{name}\" who holds a seat, and an organization keeps at least one. \
+         Create another operator, or end the suspension of one: in a full account it takes over this seat{withdraw}. {otherwise}"
+    );
+    Failure { message, ..failure }.into()
+}
+
+/// Names the operator who has the e-mail.
+fn explain_email(context: &Context, member: &Member, operator: &Operator, stop: Stop) -> Stop {
+    let Stop::Failure(failure) = stop else { return stop };
+    if failure.reason != Reason::EmailTaken {
+        return failure.into();
+    }
+    let email = fold_email(&operator.spec.email);
+    let has_it = |other: &Arc<Operator>| {
+        let row = member.lineage.connection.observed().row(&other.key());
+        let fields = row.as_deref().and_then(|row| fields_in(row, member));
+        other.key() != operator.key() && fields.is_some_and(|fields| fold_email(&fields.values.email) == email)
+    };
+    let others = context.cache().dependent_objects::<Operator>(&name_of(member.organization.as_ref()));
+    let message = match others.into_iter().find(has_it) {
+        Some(other) => format!(
+            "spec.email: {} of the same organization has this e-mail, whatever its case. Change one of the two, or delete the other.",
+            name_of(other.as_ref())
+        ),
+        None => "spec.email: an operator made directly in the backend has this e-mail in the organization, whatever its case. \
+                 Change this one; or erase the other: deskplane store orphans lists it."
+            .to_owned(),
+    };
+    Failure { message, ..failure }.into()
 }
 
 /// The row's fields, unless the row stands in another organization or is quarantined.

@@ -77,7 +77,9 @@ impl World {
             let email = format!("{name}@acme.example");
             memory.create("Operator", "ns", name, &json!({"organizationRef": {"name": "acme-default"}, "email": email}));
         }
-        Self { memory, folder: tempfile::tempdir().expect("a folder") }
+        // In memory, where there is such a folder: a thousand stores are made here, and none has to survive a crash of the machine.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self { memory, folder: folder.expect("a folder") }
     }
 
     /// Confirms and deletes the account.

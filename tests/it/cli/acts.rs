@@ -55,14 +55,17 @@ async fn release_waits_for_the_controller_and_says_what_remains() {
     let synced = json!([condition("Ready", "True", "Synced", "")]);
     desk.set_status("org", "acme-germany", &json!({"observedGeneration": 1, "externalId": "org_17", "conditions": synced}));
 
-    let asked = desk.run(&["release", "other-france", "--wait=false"]);
+    desk.run(&["release", "acme-germany"]).failed(6, &["acme-germany: not confirmed", "no terminal", "--yes", "Nothing was changed"]);
+    assert_eq!(desk.get("org", "acme-germany").pointer(RELEASED), None);
+    let asked = desk.run(&["release", "other-france", "--yes", "--wait=false"]);
     assert_eq!(asked.line("other-france").last(), Some(&"Asked"), "{}", asked.ok());
-    let remains = desk.run(&["release", "acme-germany", "--timeout", "1"]);
+    let remains = desk.run(&["release", "acme-germany", "--yes", "--timeout", "1"]);
     remains.failed(5, &["1 object is not let go", "The request stands"]);
     assert_eq!(remains.line("acme-germany")[3..6], ["org_17", "Remains:", "Synced:"], "{}", remains.stdout);
     assert_eq!(desk.get("org", "acme-germany").pointer(RELEASED), Some(&json!("acme-germany")));
 
     let_go(&desk, "org", "acme-germany");
+    // It was asked for before: to wait for it again takes no second yes.
     let released = desk.run(&["release", "acme-germany", "-o", "json"]);
     assert_eq!(released.code, 0, "{}", released.stderr);
     let receipt = released.json();
@@ -83,12 +86,13 @@ fn let_go(desk: &Desk, kind: &str, name: &str) {
 async fn release_all_takes_everything_of_the_namespace_and_needs_the_verb() {
     let desk = Desk::new("cli-release-all").await;
     let editor = desk.person("editor", &["get", "list", "watch", "patch"]).await;
-    desk.run_as(&editor, &["release", "acme-germany", "--wait=false"]).failed(4, &["1 object: forbidden", "patch and release"]);
-    desk.run_as(&editor, &["release", "acme", "--account"]).failed(4, &["1 object: forbidden"]);
+    desk.run_as(&editor, &["release", "acme-germany", "--yes", "--wait=false"]).failed(4, &["1 object: forbidden", "patch and release"]);
+    desk.run_as(&editor, &["release", "acme", "--account", "--yes"]).failed(4, &["1 object: forbidden"]);
     assert_eq!(desk.get("org", "acme-germany").pointer(RELEASED), None);
 
     let (namespace, kubeconfig) = (desk.namespace.clone(), desk.plane.kubeconfig());
-    let program = tokio::task::spawn_blocking(move || deskplane(&kubeconfig, &["release", "--all", "-n", &namespace, "-o", "json"]));
+    let program =
+        tokio::task::spawn_blocking(move || deskplane(&kubeconfig, &["release", "--all", "--yes", "-n", &namespace, "-o", "json"]));
     let objects = [("acct", "acme"), ("org", "acme-germany"), ("org", "other-france")];
     for (kind, name) in objects {
         eventually("the object carries the annotation", DEADLINE, async || {
@@ -116,7 +120,7 @@ async fn release_all_takes_everything_of_the_namespace_and_needs_the_verb() {
         "{{apiVersion: deskplane.dev/v1alpha1, kind: Operator, metadata: {{name: late, namespace: {late}}}, \
          spec: {{organizationRef: {{name: acme-germany}}, email: late@acme.example}}}}"
     ));
-    let held = desk.run(&["release", "--all", "--timeout", "1"]);
+    let held = desk.run(&["release", "--all", "--yes", "--timeout", "1"]);
     held.failed(5, &["a finalizer holds 1 object", "while the controller runs"]);
     assert!(held.stdout.contains(&format!("Operator {late}/late is still held by its finalizer.\n")), "{}", held.stdout);
 

@@ -53,7 +53,7 @@ async fn usage_prints_the_summary_and_the_organizations_of_the_account() {
 #[tokio::test]
 async fn usage_says_what_is_missing_and_needs_no_right_to_read_plans() {
     let desk = Desk::new("cli-usage-rights").await;
-    desk.run(&["usage", "nobody"]).failed(3, &["Account ", "/nobody does not exist", "kubectl get deskplane -n "]);
+    desk.run(&["usage", "nobody"]).failed(3, &["Account ", "/nobody does not exist", "kubectl get acct -n "]);
     let stranger = desk.person("stranger", &["watch"]).await;
     desk.run_as(&stranger, &["usage", "acme"]).failed(4, &["Account ", "/acme", "forbidden", "stranger"]);
     let reader = desk.person("reader", &["get", "list"]).await;

@@ -1,0 +1,54 @@
+//! Rules 13 and 15 on the real control plane: a store that cannot be reached is never "gone", and whoever lets go does not wait for it.
+
+use serde_json::json;
+use sqlx::Executor as _;
+
+use crate::controller::{BACKEND, Controller, Options, TenantOn, backend, condition, create, ready};
+use crate::controlplane::{ControlPlane, DEADLINE, eventually};
+use crate::database::Database;
+use crate::rows::{message, program, uid};
+
+#[tokio::test]
+async fn a_release_does_not_wait_for_an_unreachable_store_and_its_rows_stay_for_a_person_to_see() {
+    let plane = ControlPlane::dedicated().await;
+    let controller = Controller::start(&plane, Options::default()).await;
+    create(&plane, backend(BACKEND)).await;
+    ready(&plane, "AccountBackend", "", BACKEND).await;
+    let tenant = TenantOn::on(&plane, "unreachable", json!({"seats": 9})).await;
+    tenant.furnished().await;
+    let one = tenant.ready("Organization", "one").await;
+
+    // Whoever holds the file's write lock keeps the controller out.
+    let database = Database::at(controller.database());
+    let mut holder = database.connect().await;
+    holder.execute("BEGIN IMMEDIATE").await.unwrap();
+    tenant.operator("late", "acme-default").await;
+    let late = tenant.reason("Operator", "late", "BackendUnreachable").await;
+    assert!(message(&late).contains("the store is busy"), "{}", message(&late));
+    tenant.delete("Operator", "tom").await;
+    tenant.annotate("Organization", "one", "deskplane.dev/release", json!("one")).await;
+    let released = tenant.reason("Organization", "one", "Released").await;
+    assert!(message(&released).contains("without telling the backend"), "{}", message(&released));
+    // The deletion that was under way before goes along with the release; the others are free.
+    tenant.gone("Operator", "tom").await;
+    for (kind, name) in [("Widget", "web"), ("Department", "desk"), ("Organization", "one")] {
+        let free =
+            |object: &serde_json::Value| condition(object, "Ready")["reason"] == "Released" && object["metadata"]["finalizers"].is_null();
+        tenant.until(kind, name, "is let go", free).await;
+        tenant.delete(kind, name).await;
+        tenant.gone(kind, name).await;
+    }
+
+    holder.execute("ROLLBACK").await.unwrap();
+    drop(holder);
+    tenant.ready("Operator", "late").await;
+    let quarantined = "SELECT external_id FROM organizations WHERE key = $1 AND quarantined = 1";
+    let id = eventually("the row of what is gone is quarantined", DEADLINE, async || {
+        database.texts(quarantined, &[&uid(&one)]).await.pop().ok_or("not yet")
+    })
+    .await;
+    let store = format!("sqlite://{}", controller.database().display());
+    let (ok, printed) = program(&plane.kubeconfig(), &["store", "orphans", "--database", &store]);
+    assert!(ok && printed.contains(&id) && printed.contains(&format!("{}/one", tenant.namespace)), "{printed}");
+    assert!(program(&plane.kubeconfig(), &["store", "check", "--database", &store]).0);
+}
