@@ -37,6 +37,21 @@ pub async fn run<K: Cached>(context: &Context, client: &Client, namespace: Optio
     }
 }
 
+/// In one line: kube prints all of an API server's answer. Right after an installation the API server asks for some patience.
+fn log_failure(kind: &str, error: &watcher::Error) {
+    use watcher::Error as E;
+    match error {
+        E::InitialListFailed(kube::Error::Api(status))
+        | E::WatchStartFailed(kube::Error::Api(status))
+        | E::WatchFailed(kube::Error::Api(status))
+        | E::WatchError(status) => match status.code {
+            429 => tracing::info!(kind, "the API server is not ready to list these objects yet: trying again"),
+            code => tracing::warn!(kind, code, "the watch failed: {}", status.message),
+        },
+        _ => tracing::warn!(kind, %error, "the watch failed"),
+    }
+}
+
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
 }
@@ -62,7 +77,7 @@ pub async fn follow<K: Cached>(
         match event {
             Err(error) => {
                 errors += 1;
-                tracing::warn!(kind = K::KIND.as_str(), %error, "the watch failed");
+                log_failure(K::KIND.as_str(), &error);
                 if errors >= ERRORS_BEFORE_RELIST {
                     return;
                 }
@@ -122,7 +137,7 @@ pub async fn run_namespaces(context: &Context, client: &Client, listed: &Sender<
                 }
                 Some(Err(error)) => {
                     errors += 1;
-                    tracing::warn!(%error, "the watch of namespaces failed");
+                    log_failure("Namespace", &error);
                     continue;
                 }
                 None => break,

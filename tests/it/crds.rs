@@ -197,11 +197,11 @@ async fn a_list_shows_what_a_person_wants_to_know() {
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
     };
     let expected = [
-        ("acct", "NAME PLAN READY REASON SEATS ORGANIZATIONS AGE", " custom True Synced 3/50 1 "),
-        ("org", "NAME READY SEATS OPERATORS WIDGETS AGE", " True 3/50 12 2 "),
-        ("oper", "NAME ORGANIZATION ROLE SEAT READY REASON AGE", " acme-germany Manager Held True Synced "),
-        ("dept", "NAME ORGANIZATION MEMBERS READY REASON AGE", " acme-germany 4 True Synced "),
-        ("wdgt", "NAME ORGANIZATION AVAILABILITY READY REASON AGE", " acme-germany Online True Synced "),
+        ("acct", "NAME PLAN READY REASON PAUSED SEATS ORGANIZATIONS AGE", " custom True Synced 3/50 1 "),
+        ("org", "NAME READY REASON PAUSED SEATS OPERATORS WIDGETS AGE", " True Synced 3/50 12 2 "),
+        ("oper", "NAME ORGANIZATION ROLE SEAT READY REASON PAUSED AGE", " acme-germany Manager Held True Synced "),
+        ("dept", "NAME ORGANIZATION MEMBERS READY REASON PAUSED AGE", " acme-germany 4 True Synced "),
+        ("wdgt", "NAME ORGANIZATION AVAILABILITY READY REASON PAUSED AGE", " acme-germany Online True Synced "),
     ];
     for (short, header, row) in expected {
         let lines = rows(&[short]);
@@ -211,7 +211,7 @@ async fn a_list_shows_what_a_person_wants_to_know() {
         assert!(wide[0].contains("EXTERNAL ID MESSAGE AGE") && wide[1].contains("row-1 All is well."), "{wide:?}");
     }
     assert!(rows(&["deskplane", "-o", "name"]).len() >= 5);
-    assert_eq!(rows(&["cplan"])[0], "NAME SEATS ORGANIZATIONS WIDGETS ACCOUNTS READY AGE");
+    assert_eq!(rows(&["cplan"])[0], "NAME SEATS ORGANIZATIONS WIDGETS ACCOUNTS READY REASON PAUSED AGE");
 }
 
 #[tokio::test]

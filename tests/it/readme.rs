@@ -47,7 +47,7 @@ fn every_kind_is_in_the_table_with_its_short_name_and_scope() {
 #[test]
 fn every_target_script_and_folder_that_is_named_exists() {
     let (readme, makefile) = (text("README.md"), text("Makefile"));
-    for word in readme.split(|c: char| c.is_whitespace() || "`()>".contains(c)) {
+    for word in readme.split(|c: char| c.is_whitespace() || "`()>;".contains(c)) {
         if ["hack/", "examples/", "charts/"].iter().any(|start| word.starts_with(start)) {
             assert!(root().join(word).exists(), "{word}");
         }

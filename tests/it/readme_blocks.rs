@@ -1,5 +1,6 @@
 //! Whoever types what the README says, from the installation to the end, gets what it says.
 
+use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -49,9 +50,10 @@ fn shell(plane: &ControlPlane, clone: &Path) -> Command {
 struct Running(Child);
 
 impl Running {
-    fn start(mut shell: Command, commands: &str) -> Self {
+    fn start(mut shell: Command, commands: &str, log: &Path) -> Self {
         let leash = r#"exec 3<&0 </dev/null; (cat <&3 >/dev/null; kill -TERM 0) & exec 3<&-; bash -euo pipefail -c "$1""#;
-        Self(shell.args(["-c", leash, "bash", commands]).stdin(Stdio::piped()).process_group(0).spawn().unwrap())
+        shell.args(["-c", leash, "bash", commands]).stdin(Stdio::piped()).stderr(File::create(log).unwrap());
+        Self(shell.process_group(0).spawn().unwrap())
     }
 
     fn runs(&mut self) -> bool {
@@ -72,6 +74,7 @@ async fn the_shell_blocks_of_the_readme_do_what_it_says() {
     let clone = tempfile::tempdir().unwrap();
     clone_to(clone.path());
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let log = clone.path().join("running.log");
     let mut running = Vec::new();
     let mut printed = Vec::new();
     for Block { mark, commands } in blocks(&readme) {
@@ -80,12 +83,12 @@ async fn the_shell_blocks_of_the_readme_do_what_it_says() {
         }
         let mut shell = shell(&plane, clone.path());
         if mark == STAYS {
-            running.push(Running::start(shell, commands));
+            running.push(Running::start(shell, commands, &log));
             continue;
         }
         let output = shell.args(["-euo", "pipefail", "-c", commands]).stdin(Stdio::null()).output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{commands}\n{text}");
+        assert!(output.status.success(), "{commands}\n{text}\n{}", std::fs::read_to_string(&log).unwrap_or_default());
         printed.push(text);
     }
     assert!(running.len() == 1 && running.iter_mut().all(Running::runs), "the controller still runs");

@@ -83,6 +83,7 @@ async fn kubectl_wait_and_get_show_what_people_want_to_know() {
     tenant.account("acme").await;
     tenant.organization("one", "acme").await;
     tenant.create("Operator", "tom", json!({"organizationRef": {"name": "one"}, "email": "tom@x.example", "role": "Agent"})).await;
+    tenant.ready("Operator", "tom").await;
     tenant.operator("tina", "one").await;
     tenant
         .create(

@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::controller::{BACKEND, TenantOn, backend, condition, create, get, ready, reason_is};
+use crate::controller::{BACKEND, TenantOn, backend, condition, create, get, ready, reason_is, until};
 use crate::controlplane::ControlPlane;
 use crate::rows::{FURNITURE, Rows, files, message, on_store, uid};
 
@@ -180,8 +180,12 @@ async fn an_acceptance_counts_once_an_older_copy_of_the_accepted_store_is_refuse
     assert!(message(&refused).contains("older than what was written to it"), "{}", message(&refused));
     tenant.reason("Operator", "later", "BackendReplaced").await;
     assert_eq!(accepting(&refused), accept, "it is the same store");
+    let annotated = |backend: &Value| backend["metadata"]["annotations"]["deskplane.dev/accept-store"].is_string();
     for command in &accept {
         tenant.type_in(command);
+        // Whoever types this is slower than the controller; on a busy machine, a test may not be.
+        let seen = |backend: &Value| annotated(backend) || backend["status"]["acceptedStore"].is_null();
+        until(&plane, "AccountBackend", "", BACKEND, "taken back", seen).await;
     }
     let made_anew = tenant.ready("Operator", "later").await;
     assert_ne!(made_anew["status"]["externalId"], later["status"]["externalId"]);

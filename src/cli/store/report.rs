@@ -79,13 +79,22 @@ struct Row {
     was: Option<String>,
 }
 
+const QUARANTINED: &str = "Quarantined";
+const UNMANAGED: &str = "Unmanaged";
+
+/// What the states mean.
+const STATES: [(&str, &str); 2] = [
+    (QUARANTINED, "its object vanished without cleanup."),
+    (UNMANAGED, "made directly in the backend, or let go by a release, which takes the name of the object off it."),
+];
+
 impl Orphans {
     /// These rows.
     pub fn new(orphans: Vec<Orphan>) -> Self {
         let rows = orphans.into_iter().map(|Orphan { external_id, kind, state, account, organization, was }| {
             let state = match state {
-                OrphanState::Quarantined => "Quarantined",
-                OrphanState::Unmanaged => "Unmanaged",
+                OrphanState::Quarantined => QUARANTINED,
+                OrphanState::Unmanaged => UNMANAGED,
             };
             Row { id: external_id, kind: kind.as_str(), state, account, organization, was }
         });
@@ -102,7 +111,12 @@ impl Report for Orphans {
             let or_dash = |text: &Option<String>| Cell::new(text.as_deref().unwrap_or("-"));
             vec![Cell::new(id), Cell::new(kind), Cell::new(state), Cell::new(account), or_dash(organization), or_dash(was)]
         });
-        let text = table(&["ID", "Kind", "State", "Account", "Organization", "Was"], rows, style);
+        let mut text = table(&["ID", "Kind", "State", "Account", "Organization", "Was"], rows, style);
+        for (state, meaning) in STATES {
+            if self.0.iter().any(|row| row.state == state) {
+                text = text + state + ": " + meaning + "\n";
+            }
+        }
         text + "They keep their data and seats until one is erased: deskplane store erase-row ID\n"
     }
 }
@@ -157,6 +171,8 @@ mod tests {
         ID       KIND           STATE         ACCOUNT   ORGANIZATION   WAS
         org_7    Organization   Unmanaged     acct_1    -              -
         oper_9   Operator       Quarantined   acct_1    org_1          chat/tom
+        Quarantined: its object vanished without cleanup.
+        Unmanaged: made directly in the backend, or let go by a release, which takes the name of the object off it.
         They keep their data and seats until one is erased: deskplane store erase-row ID
         ");
         let json = serde_json::to_value(orphans).unwrap();

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::api::condition::Reason;
 use crate::api::names::ACCEPT_STORE;
 use crate::api::{AccountBackend, AccountBackendStatus};
@@ -13,7 +15,7 @@ use super::super::connection::Connection;
 use super::super::context::{BackendState, Context};
 use super::super::failure::{Failure, Stop};
 use super::super::object::{Meta, name_of};
-use super::super::report::patch_status;
+use super::super::report::{params, patch_for};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::super::sweep;
 use super::owned::in_use;
@@ -50,8 +52,11 @@ impl Reconcile for AccountBackend {
 async fn forget_withdrawn(context: &Context, backend: &AccountBackend) -> Result<(), Stop> {
     match &backend.status {
         Some(status) if status.accepted_store.is_some() && backend.annotation(ACCEPT_STORE).is_none() => {
-            let status = AccountBackendStatus { accepted_store: None, ..status.clone() };
-            patch_status(context, backend, &status).await?;
+            // By itself, whatever version the object has: it may have been given anew meanwhile.
+            let patch = patch_for(&backend.key().0, [json!({"op": "remove", "path": "/status/acceptedStore"})]);
+            let returned = context.api::<AccountBackend>("").patch_status(backend.name(), &params(), &patch).await?;
+            context.metrics.api_write("patch_status");
+            context.returned(returned);
             Err(Stop::Outdated)
         }
         _ => Ok(()),
