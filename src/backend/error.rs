@@ -90,6 +90,11 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// Whether the backend was not reached, or its answer was lost: nothing is known of what was asked.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Transient(_) | Self::OutcomeUnknown(_))
+    }
+
     /// The class of the error: a metric label.
     pub fn class(&self) -> &'static str {
         match self {

@@ -54,6 +54,13 @@ impl<K: Managed> Entry<K> {
         }
     }
 
+    fn forget_version(&mut self) {
+        match self {
+            Self::Good(object) => Arc::make_mut(object).meta_mut().resource_version = None,
+            Self::Bad(object) => Arc::make_mut(object).metadata.resource_version = None,
+        }
+    }
+
     /// Its UID.
     pub fn key(&self) -> Key {
         Key(self.metadata().uid.clone().unwrap_or_default())
@@ -70,6 +77,20 @@ pub struct NamespaceFacts {
 }
 
 /// Sorted, so that the objects of a namespace stand together.
+/// Which object it is, and in which version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its UID.
+    pub key: Key,
+    resource: Option<String>,
+}
+
+impl Version {
+    fn of<K: Managed>(entry: &Entry<K>) -> Self {
+        Self { key: entry.key(), resource: entry.metadata().resource_version.clone() }
+    }
+}
+
 type Table<K> = BTreeMap<ObjectName, Entry<K>>;
 
 /// Objects by name, and their dependents.
@@ -269,9 +290,19 @@ impl Cache {
     }
 
     /// The objects of a kind, in one namespace or everywhere; for a relist only.
-    pub fn all<K: Cached>(&self, namespace: Option<&str>) -> HashMap<ObjectName, Key> {
+    pub fn all<K: Cached>(&self, namespace: Option<&str>) -> HashMap<ObjectName, Version> {
         let wanted = |name: &ObjectName| namespace.is_none_or(|namespace| namespace == name.namespace);
-        K::table(self).iter().filter(|(name, _)| wanted(name)).map(|(name, entry)| (name.clone(), entry.key())).collect()
+        K::table(self).iter().filter(|(name, _)| wanted(name)).map(|(name, entry)| (name.clone(), Version::of(entry))).collect()
+    }
+
+    /// Forgets the version of an object that is as it was when a listing began: what was listed counts then, even if it is older, as
+    /// after a restore of the cluster.
+    pub fn expect_listed<K: Cached>(&mut self, name: &ObjectName, known: &Version) {
+        if let Some(entry) = K::table_mut(self).get_mut(name)
+            && Version::of(entry) == *known
+        {
+            entry.forget_version();
+        }
     }
 
     fn link<K: Managed>(&mut self, name: &ObjectName, entry: &Entry<K>) {

@@ -14,10 +14,10 @@ use crate::api::{Account, Organization};
 use crate::backend::BackendError;
 use crate::domain::confirmation::{AccountFacts, OrganizationFacts};
 use crate::domain::holding::{self, Hold, Verdict};
-use crate::domain::rows::{Answer, Fields, Key, Row, RowKind};
+use crate::domain::rows::{Answer, Key, Row, RowKind};
 
 use super::connection::Connection;
-use super::context::{BackendState, CALL_DEADLINE, Context};
+use super::context::{BackendState, CALL_DEADLINE, Context, is_ours};
 use super::failure::{Failure, Stop};
 use super::guard::Guard;
 use super::lineage::served_connection;
@@ -65,7 +65,7 @@ impl Subject<'_> {
 pub async fn look_up(context: &Context, subject: &Subject<'_>) -> Result<Found, Stop> {
     let (connection, served) = connection_of(context, subject)?;
     let key = subject.key();
-    match bounded(connection.backend.lookup(&key)).await? {
+    match context.read(&connection, async |backend| backend.lookup(&key).await).await? {
         Answer::Present(row) => Ok(Found::Row(connection, row)),
         Answer::Waiting(_) => {
             let account =
@@ -103,11 +103,13 @@ fn connection_of(context: &Context, subject: &Subject<'_>) -> Result<(Arc<Connec
     }
 }
 
-/// The embedded store, unless an `AccountBackend` says that it is not the one we know: another store's answer is none (rule 13).
-fn embedded(context: &Context) -> Result<Arc<Connection>, Stop> {
+/// The embedded store, unless there is an `AccountBackend` and none has found it to be the one we know: another store's answer is none
+/// (rule 13).
+pub fn embedded(context: &Context) -> Result<Arc<Connection>, Stop> {
     let mut refused = None;
-    let backends = context.cache().names_of_backends();
-    for backend in backends {
+    let backends = context.cache().names_of_backends().into_iter();
+    let ours = backends.filter(|name| is_ours(context, &ObjectName::cluster(Kind::AccountBackend, name)));
+    for backend in ours {
         match context.backend_state(&backend) {
             Some(BackendState::Verified(connection)) => return Ok(connection),
             Some(BackendState::Refused(failure)) => refused = Some(failure),
@@ -116,6 +118,9 @@ fn embedded(context: &Context) -> Result<Arc<Connection>, Stop> {
                 if context.queue.active(&name) {
                     return Err(Stop::Deferred(name));
                 }
+                let message =
+                    format!("{name} has not been reached yet: is it paused, or can it not be read? See: kubectl describe ab {backend}");
+                refused = Some(Failure::new(Reason::BackendUnreachable, message));
             }
         }
     }
@@ -124,6 +129,10 @@ fn embedded(context: &Context) -> Result<Arc<Connection>, Stop> {
 
 /// Clears up after a Terminating operator, department or widget.
 pub async fn member(context: &Context, subject: &Subject<'_>) -> Result<Cleanup, Stop> {
+    // Without a look at the store or the parents: thousands go together.
+    if context.embedded.observed().goes_with_organization(&subject.key()) {
+        return Err(Stop::WithParent);
+    }
     let Found::Row(connection, row) = look_up(context, subject).await? else { return Ok(Cleanup::LetGo) };
     let parents = Parents::of_member(context, subject, &row).await?;
     let verdict =
@@ -162,12 +171,7 @@ pub struct Parents {
 
 impl Parents {
     async fn of_member(context: &Context, subject: &Subject<'_>, row: &Row) -> Result<Self, Stop> {
-        let organization_key = match &row.fields {
-            Fields::Operator(fields) => fields.organization.as_ref(),
-            Fields::Department(fields) => fields.organization.as_ref(),
-            Fields::Widget(fields) => fields.organization.as_ref(),
-            Fields::Account(_) | Fields::Organization(_) => None,
-        };
+        let organization_key = row.fields.organization();
         let name = organization_key.and_then(|key| context.cache().name_of_key(key).cloned());
         let organization = match (&name, organization_key) {
             (Some(name), Some(key)) => live::<Organization>(context, name).await?.filter(|found| found.key() == *key),

@@ -6,10 +6,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::backend::{Backend, Identity, Result, Session};
+use crate::backend::{Backend, BackendError, Identity, Result, Session};
 
 use super::observed::{Observed, Sweep};
 use crate::domain::rows::OwnerTag;
+
+/// What was asked of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// It may answer when writes fail, as on a full disk.
+    Read,
+    /// What the objects wait for.
+    Write,
+}
+
+/// Why a backend is not of use.
+#[derive(Debug)]
+struct Trouble {
+    message: String,
+    /// Only a write shows that it is over.
+    refuses_writes: bool,
+}
 
 /// A backend and our standing with it.
 pub struct Connection {
@@ -19,6 +36,7 @@ pub struct Connection {
     session: OnceCell<Session>,
     swept: OnceCell<()>,
     epoch_recorded: OnceCell<()>,
+    trouble: Mutex<Option<Trouble>>,
     observed: Mutex<Observed>,
 }
 
@@ -31,6 +49,7 @@ impl Connection {
             session: OnceCell::new(),
             swept: OnceCell::new(),
             epoch_recorded: OnceCell::new(),
+            trouble: Mutex::default(),
             observed: Mutex::default(),
         }
     }
@@ -69,6 +88,27 @@ impl Connection {
     /// Whether our epoch has been recorded because something was written in it.
     pub fn has_written(&self) -> bool {
         self.epoch_recorded.initialized()
+    }
+
+    /// Why the last call failed, if the backend could not be reached by it.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|trouble| trouble.message.clone())
+    }
+
+    /// Remembers how the last call ended. True: the backend was just lost, or is back.
+    pub fn hear<T>(&self, call: Call, result: &Result<T>) -> bool {
+        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = match result {
+            Err(error) if error.is_unreachable() => {
+                let answered = call == Call::Write && matches!(error, BackendError::Transient(_));
+                Some(Trouble { message: error.to_string(), refuses_writes: answered })
+            }
+            _ if call == Call::Read && known.as_ref().is_some_and(|trouble| trouble.refuses_writes) => return false,
+            _ => None,
+        };
+        let changed = known.is_some() != trouble.is_some();
+        *known = trouble;
+        changed
     }
 
     /// What the backend holds, as last seen.

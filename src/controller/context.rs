@@ -15,7 +15,7 @@ use crate::backend::{Backend, BackendError, Session};
 use crate::domain::rows::Key;
 
 use super::cache::{Cache, Cached, Entry};
-use super::connection::Connection;
+use super::connection::{Call, Connection};
 use super::failure::{Failure, Stop};
 use super::mapping;
 use super::metrics::Metrics;
@@ -112,8 +112,15 @@ impl Context {
         K::api(self.client.clone(), namespace)
     }
 
-    /// Remembers an object that a write of ours returned, so that the next pass sees it before the watch does.
-    pub fn returned<K: Cached>(&self, mut object: K) -> Arc<K> {
+    /// Remembers an object as a change of ours returned it, so that the next pass sees it before the watch does; unless the watch has
+    /// seen its end already.
+    pub fn returned<K: Cached>(&self, object: K) -> Arc<K> {
+        let is_known = self.cache().name_of_key(&object.key()).is_some();
+        if is_known { self.made(object) } else { Arc::new(object) }
+    }
+
+    /// Remembers an object that we made.
+    pub fn made<K: Cached>(&self, mut object: K) -> Arc<K> {
         // As the watch brings it: otherwise what nobody reads would look like a change.
         watch::slim(&mut object);
         let object = Arc::new(object);
@@ -155,8 +162,8 @@ impl Context {
     }
 
     /// The same, but for the push: the pass that could not finish comes back by itself.
-    pub fn still_vanished(&self, name: &ObjectName, key: Key) {
-        lock(&self.vanished).entry(name.clone()).or_default().push(key);
+    pub fn still_vanished(&self, name: &ObjectName, keys: Vec<Key>) {
+        lock(&self.vanished).entry(name.clone()).or_default().extend(keys);
     }
 
     /// The keys of vanished objects of that name.
@@ -183,6 +190,7 @@ impl Context {
         let lost = || Err(BackendError::OutcomeUnknown(format!("no answer within {} s", CALL_DEADLINE.as_secs())));
         let result = tokio::time::timeout(CALL_DEADLINE, operation(connection.backend.as_ref(), session)).await.unwrap_or_else(|_| lost());
         self.marks.mark(account.clone());
+        self.hear(connection, Call::Write, &result);
         if let Err(error) = &result {
             self.metrics.backend_error(error);
             if let BackendError::Fenced { current } = error {
@@ -190,6 +198,26 @@ impl Context {
             }
         }
         Ok(result?)
+    }
+
+    /// Reads from a backend, under a deadline.
+    pub async fn read<T>(
+        &self,
+        connection: &Connection,
+        question: impl AsyncFnOnce(&dyn Backend) -> Result<T, BackendError>,
+    ) -> Result<T, Stop> {
+        let late = || Err(BackendError::Transient(format!("no answer within {} s", CALL_DEADLINE.as_secs())));
+        let result = tokio::time::timeout(CALL_DEADLINE, question(connection.backend.as_ref())).await.unwrap_or_else(|_| late());
+        self.hear(connection, Call::Read, &result);
+        Ok(result?)
+    }
+
+    /// Takes note of how a call ended. The `AccountBackend` objects say whether their backend can be reached.
+    pub fn hear<T>(&self, connection: &Connection, call: Call, result: &Result<T, BackendError>) {
+        if connection.hear(call, result) {
+            let names = self.cache().names_of_backends();
+            self.queue.push_all(names.iter().map(|name| ObjectName::cluster(Kind::AccountBackend, name)));
+        }
     }
 
     /// A newer controller has taken over: this one ends.

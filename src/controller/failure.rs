@@ -15,6 +15,8 @@ pub enum Stop {
     Failure(Failure),
     /// The parent is being worked on: come back after it, and say nothing meanwhile.
     Deferred(ObjectName),
+    /// It goes with its parent, whose end wakes it: nothing to say meanwhile.
+    WithParent,
     /// The object is another controller's: not a word.
     NotOurs,
     /// The object of this pass is no longer the one it began with, or is gone.

@@ -31,8 +31,12 @@ impl Lineage {
     pub fn of_account(context: &Context, account: &Arc<Account>) -> Result<Self, Stop> {
         let backend = served_backend(context, account)?;
         let connection = usable(context, &backend)?;
-        let namespace = context.cache().namespaces.get(account.namespace()).cloned().unwrap_or_default();
-        if !allows(backend.spec.allowed_namespaces.as_ref(), &namespace.labels) {
+        let namespace = context.cache().namespaces.get(account.namespace()).cloned();
+        if namespace.is_none() && backend.spec.allowed_namespaces.is_some() {
+            // Its watch is a little behind the accounts'.
+            return Err(Stop::Outdated);
+        }
+        if !allows(backend.spec.allowed_namespaces.as_ref(), &namespace.unwrap_or_default().labels) {
             let message = format!(
                 "AccountBackend \"{}\" does not serve namespace \"{}\": its spec.allowedNamespaces does not match the namespace's labels. \
                  Ask a cluster admin to label the namespace, or to widen the selector.",

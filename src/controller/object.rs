@@ -129,6 +129,8 @@ pub trait Status: Clone + Default + PartialEq + Serialize + Send + Sync + 'stati
     fn evidence(&self) -> (Option<&str>, Option<&str>) {
         (None, None)
     }
+    /// Sets that evidence.
+    fn set_evidence(&mut self, _external_id: &str, _store_id: &str) {}
 }
 
 /// A kind the runner reconciles.
@@ -250,6 +252,9 @@ macro_rules! managed {
             }
             $(fn $evidence(&self) -> (Option<&str>, Option<&str>) {
                 (self.external_id.as_deref(), self.store_id.as_deref())
+            }
+            fn set_evidence(&mut self, external_id: &str, store_id: &str) {
+                (self.external_id, self.store_id) = (Some(external_id.to_owned()), Some(store_id.to_owned()));
             })?
         }
 

@@ -90,6 +90,23 @@ impl Observed {
         self.usage.remove(key);
     }
 
+    /// Remembers that an organization is being erased.
+    pub fn erases(&mut self, organization: &Key) {
+        self.touch(organization);
+        if let Some(row) = self.rows.get_mut(organization)
+            && let Fields::Organization(fields) = &mut Arc::make_mut(row).fields
+        {
+            fields.erasing = true;
+        }
+    }
+
+    /// Whether what belongs to this key's organization is being erased with it.
+    pub fn goes_with_organization(&self, key: &Key) -> bool {
+        let organization = self.row(key).and_then(|row| row.fields.organization().cloned());
+        let row = organization.and_then(|organization| self.row(&organization));
+        row.is_some_and(|row| matches!(&row.fields, Fields::Organization(fields) if fields.erasing))
+    }
+
     /// Remembers who can be reached in an organization; true: that changed.
     pub fn reaches(&mut self, organization: &Key, reach: Reach) -> bool {
         self.touch(organization);

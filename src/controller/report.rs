@@ -71,14 +71,21 @@ pub async fn synced<K: Cached>(
 ) -> Result<(), kube::Error> {
     let mut wanted = readiness(Reason::Synced, message);
     wanted.extend(extra);
-    report(context, object, status, Reason::Synced, wanted, Vec::new()).await
+    let generation = object.metadata().generation.unwrap_or_default();
+    report(context, object, generation, status, Reason::Synced, wanted, Vec::new()).await
 }
 
-/// Reports a pass that stopped. Conditions of the kind itself stay as they are.
-pub async fn failed<K: Cached>(context: &Context, object: &K, status: K::Status, failure: &Failure) -> Result<(), kube::Error> {
+/// Reports a pass over this generation that stopped. Conditions of the kind itself stay as they are.
+pub async fn failed<K: Cached>(
+    context: &Context,
+    object: &K,
+    generation: i64,
+    status: K::Status,
+    failure: &Failure,
+) -> Result<(), kube::Error> {
     let kept = status.conditions().iter().filter(|condition| [WITHIN_PLAN, AVAILABLE].contains(&condition.type_.as_str()));
     let kept = kept.cloned().collect();
-    report(context, object, status, failure.reason, readiness(failure.reason, &failure.message), kept).await
+    report(context, object, generation, status, failure.reason, readiness(failure.reason, &failure.message), kept).await
 }
 
 /// Reason of `Paused` on the object that has the annotation; the objects below it say [`PAUSED_BY_PARENT`].
@@ -112,13 +119,13 @@ fn said_paused(conditions: &[Condition]) -> bool {
 async fn report<K: Cached>(
     context: &Context,
     object: &K,
+    generation: i64,
     mut status: K::Status,
     reason: Reason,
     wanted: Vec<Wanted>,
     kept: Vec<Condition>,
 ) -> Result<(), kube::Error> {
     let before = object.status().map(Status::conditions).unwrap_or_default();
-    let generation = object.metadata().generation.unwrap_or_default();
     let mut conditions = set_conditions(before, wanted, generation, Timestamp::now());
     conditions.extend(kept);
     status.observe(generation, conditions);

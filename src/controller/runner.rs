@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -16,9 +16,10 @@ use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
 use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
-use crate::domain::rows::Row;
+use crate::domain::rows::{Answer, Key, Row};
 
 use super::cache::{Cached, Entry};
+use super::cleanup::BESIDE_WAKES;
 use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
 use super::lineage::paused_by;
@@ -59,21 +60,21 @@ pub enum Cleanup {
 /// A kind's own part of a pass.
 pub trait Reconcile: Cached {
     /// Brings the backend to the spec of a live object.
-    fn sync(context: &Context, object: &std::sync::Arc<Self>) -> impl Future<Output = Result<Synced<Self::Status>, Stop>>;
+    fn sync(context: &Context, object: &Arc<Self>) -> impl Future<Output = Result<Synced<Self::Status>, Stop>>;
 
     /// Clears up after a Terminating object.
-    fn clean_up(context: &Context, object: &std::sync::Arc<Self>) -> impl Future<Output = Result<Cleanup, Stop>>;
+    fn clean_up(context: &Context, object: &Arc<Self>) -> impl Future<Output = Result<Cleanup, Stop>>;
 
-    /// Puts what a failure says into the kind's own fields of the status.
-    fn describe(_status: &mut Self::Status, _failure: &Failure) {}
+    /// Puts what a failure says into the kind's own fields of the status; and what the row says, where there is one.
+    fn describe(_status: &mut Self::Status, _failure: &Failure, _row: Option<&Row>) {}
 
     /// Called when the object is paused.
-    fn on_pause(_context: &Context, _object: &std::sync::Arc<Self>) -> impl Future<Output = Result<(), Stop>> {
+    fn on_pause(_context: &Context, _object: &Arc<Self>) -> impl Future<Output = Result<(), Stop>> {
         async { Ok(()) }
     }
 
     /// Lets go of a live or Terminating object that is annotated so. Only accounts and organizations can be.
-    fn release(_context: &Context, _object: &std::sync::Arc<Self>) -> impl Future<Output = Result<Option<Failure>, Stop>> {
+    fn release(_context: &Context, _object: &Arc<Self>) -> impl Future<Output = Result<Option<Failure>, Stop>> {
         async { Ok(None) }
     }
 }
@@ -159,6 +160,10 @@ fn schedule(context: &Context, failures: &Failures, name: &ObjectName, result: R
             context.queue.defer(name.clone(), &parent);
             "Deferred"
         }
+        Err(Stop::WithParent) => {
+            context.queue.push_after(name.clone(), BESIDE_WAKES.mul_f64(jitter()));
+            "WithParent"
+        }
         Err(Stop::NotOurs) => "NotOurs",
         Err(Stop::Outdated) => {
             context.queue.push_after(name.clone(), FIRST_DELAY);
@@ -202,28 +207,37 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
 
 /// Quarantines the rows of objects of this name that vanished without cleanup (rule 18).
 async fn quarantine(context: &Context, name: &ObjectName) -> Result<(), Stop> {
-    let connection = context.embedded.clone();
-    for key in context.take_vanished(name) {
-        let row = connection.observed().row(&key);
-        if row.is_none() && connection.observed().ticket(&key).is_none() {
-            continue;
+    let mut keys = context.take_vanished(name);
+    while let Some(key) = keys.pop() {
+        if let Err(stop) = quarantine_key(context, name, &key).await {
+            keys.push(key);
+            context.still_vanished(name, keys);
+            return Err(stop);
         }
-        let result = context.write(&connection, name, async |backend, session| backend.quarantine(session, &key).await).await;
-        match result {
-            Ok(()) => {}
-            // Erased or released meanwhile: there is nothing to quarantine.
-            Err(Stop::Failure(failure)) if matches!(failure.reason, Reason::Released | Reason::BackendRejected) => continue,
-            Err(stop) => {
-                context.still_vanished(name, key);
-                return Err(stop);
-            }
+    }
+    Ok(())
+}
+
+async fn quarantine_key(context: &Context, name: &ObjectName, key: &Key) -> Result<(), Stop> {
+    let connection = &context.embedded;
+    if connection.observed().row(key).is_none() && connection.observed().ticket(key).is_none() {
+        return Ok(());
+    }
+    // Erased or released meanwhile: there is nothing to quarantine, and nothing to tell.
+    let row = match context.read(connection, async |backend| backend.lookup(key).await).await? {
+        Answer::Present(row) => Some(*row),
+        Answer::Waiting(_) => None,
+        Answer::Erased | Answer::Released | Answer::Unknown => {
+            connection.observed().forget(key);
+            return Ok(());
         }
-        connection.observed().forget(&key);
-        if let Some(row) = row {
-            report_quarantined(context, name, &row).await;
-            connection.observed().wrote(Row { quarantined: true, ..Row::clone(&row) });
-            context.metrics.quarantined(connection.observed().quarantined());
-        }
+    };
+    context.write(connection, name, async |backend, session| backend.quarantine(session, key).await).await?;
+    connection.observed().forget(key);
+    if let Some(row) = row {
+        report_quarantined(context, name, &row).await;
+        connection.observed().wrote(Row { quarantined: true, ..row });
+        context.metrics.quarantined(connection.observed().quarantined());
     }
     Ok(())
 }
@@ -252,15 +266,27 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         let current = context.cache().get::<K>(object.namespace(), object.name());
         let current = current.filter(|current| current.key() == object.key());
         let current = current.as_deref().unwrap_or(object);
-        if failure.spares_settled && is_settled(current) {
+        if failure.spares_settled && K::KIND != Kind::AccountBackend && is_settled(current) {
             return result;
         }
         let mut status = current.status().cloned().unwrap_or_default();
-        K::describe(&mut status, failure);
-        quietly(report::failed(context, current, status, failure).await)?;
+        let row = note_row::<K>(context, &object.key(), &mut status);
+        K::describe(&mut status, failure, row.as_deref());
+        let generation = object.metadata().generation.unwrap_or_default();
+        quietly(report::failed(context, current, generation, status, failure).await)?;
         leave_the_queue(context, object, failure.reason).await?;
     }
     result
+}
+
+/// The evidence of an object's row (rule 13) goes with whatever is reported: it may have come in the pass that then failed.
+fn note_row<K: Reconcile>(context: &Context, key: &Key, status: &mut K::Status) -> Option<Arc<Row>> {
+    let connection = &context.embedded;
+    let row = connection.observed().row(key).filter(|row| !row.quarantined)?;
+    if let Some(session) = connection.session() {
+        status.set_evidence(&row.external_id, &session.store_id);
+    }
+    Some(row)
 }
 
 /// An object that cannot use a place gives up its ticket, so that the next in line is not held up (rule 2).
@@ -299,7 +325,7 @@ fn is_settled<K: Cached>(object: &K) -> bool {
 }
 
 /// Adds our finalizer where no admission policy did, before anything is written for the object.
-pub async fn ensure_finalizer<K: Cached>(context: &Context, object: std::sync::Arc<K>) -> Result<std::sync::Arc<K>, Stop> {
+pub async fn ensure_finalizer<K: Cached>(context: &Context, object: Arc<K>) -> Result<Arc<K>, Stop> {
     if object.has_finalizer(K::FINALIZER) || object.released() {
         return Ok(object);
     }
@@ -315,7 +341,7 @@ pub async fn ensure_finalizer<K: Cached>(context: &Context, object: std::sync::A
 }
 
 /// Clears up after a Terminating object and removes our finalizer.
-async fn finish<K: Reconcile>(context: &Context, object: &std::sync::Arc<K>) -> Result<(), Stop> {
+async fn finish<K: Reconcile>(context: &Context, object: &Arc<K>) -> Result<(), Stop> {
     if !object.has_finalizer(K::FINALIZER) {
         return Ok(());
     }
@@ -332,10 +358,11 @@ fn hold(cleanup: Cleanup) -> Result<(), Stop> {
 }
 
 /// Reports a released object, and removes the finalizer.
-async fn let_go_released<K: Reconcile>(context: &Context, object: &std::sync::Arc<K>, failure: Failure) -> Result<Option<Duration>, Stop> {
+async fn let_go_released<K: Reconcile>(context: &Context, object: &Arc<K>, failure: Failure) -> Result<Option<Duration>, Stop> {
     let mut status = object.status().cloned().unwrap_or_default();
-    K::describe(&mut status, &failure);
-    quietly(report::failed(context, object.as_ref(), status, &failure).await)?;
+    K::describe(&mut status, &failure, None);
+    let generation = object.metadata().generation.unwrap_or_default();
+    quietly(report::failed(context, object.as_ref(), generation, status, &failure).await)?;
     if object.released() || object.terminating() {
         remove_finalizer(context, object.as_ref()).await?;
     } else if object.has_finalizer(K::FINALIZER) {

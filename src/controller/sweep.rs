@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api::AccountBackend;
 use crate::domain::rows::Key;
 
-use super::connection::Connection;
+use super::connection::{Call, Connection};
 use super::context::{BackendState, Context};
 use super::object::{Kind, ObjectName, name_of};
 
@@ -65,7 +65,9 @@ async fn resync(context: &Context) {
     if connection.session().is_none() {
         return;
     }
-    match connection.sweep().await {
+    let swept = connection.sweep().await;
+    context.hear(&connection, Call::Read, &swept);
+    match swept {
         Ok(changed) => {
             if !changed.is_empty() {
                 tracing::info!(rows = changed.len(), "the sweep found rows that were changed by others");

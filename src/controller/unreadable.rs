@@ -17,6 +17,7 @@ use super::context::Context;
 use super::failure::{Failure, Stop};
 use super::guard::Unreadable;
 use super::kinds::in_use;
+use super::lineage::paused_by;
 use super::object::{Kind, Managed, ObjectName};
 use super::report::{params, patch_for, publish_about};
 use super::runner::Cleanup;
@@ -33,6 +34,11 @@ pub async fn pass<K: Managed>(context: &Context, name: &ObjectName, bad: &Unread
         return Err(Stop::Outdated);
     }
     if object.metadata.deletion_timestamp.is_some() {
+        if let Some(by) = paused_by(context, name) {
+            let message =
+                format!("This object cannot be read; and nothing is erased while {by} has the annotation deskplane.dev/paused: \"true\".");
+            return report(context, &api, &object, &uid, Reason::Invalid, &message).await;
+        }
         return finish::<K>(context, name, &api, &object, &uid).await;
     }
     let message = format!(
@@ -65,6 +71,7 @@ async fn finish<K: Managed>(
     context.metrics.api_write("patch");
     match patched {
         Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 422 && status.details.is_none() => Err(Stop::Outdated),
         Err(kube::Error::Api(status)) if status.code == 422 => Err(refused::<K>(context, object, &status.message).await.into()),
         Err(error) => Err(error.into()),
     }
@@ -87,7 +94,7 @@ async fn refused<K: Managed>(context: &Context, object: &DynamicObject, why: &st
     };
     let reference = object.object_ref(&ApiResource::erase::<K>(&()));
     publish_about(context, K::KIND, &reference, event).await;
-    Failure::new(Reason::Invalid, message).with_backoff()
+    Failure::new(Reason::Invalid, message)
 }
 
 async fn clean_up(context: &Context, name: &ObjectName, object: &DynamicObject) -> Result<Cleanup, Stop> {

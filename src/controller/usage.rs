@@ -12,7 +12,6 @@ use crate::api::account::{SeatUsage, Usage};
 use crate::domain::rows::UsageCounts;
 use crate::domain::seats::Limits;
 
-use super::cleanup::bounded;
 use super::context::Context;
 use super::lineage::served_connection;
 use super::object::{Kind, Meta, ObjectName};
@@ -82,7 +81,7 @@ pub async fn report(context: &Context, name: ObjectName) {
 async fn count(context: &Context, name: &ObjectName) {
     let Some(account) = context.cache().get::<Account>(&name.namespace, &name.name) else { return };
     let Ok(connection) = served_connection(context, &account) else { return };
-    let Ok(usage) = bounded(connection.backend.usage(&account.key())).await else {
+    let Ok(usage) = context.read(&connection, async |backend| backend.usage(&account.key()).await).await else {
         tracing::debug!(%name, "the usage could not be read; the next sweep tries again");
         return;
     };

@@ -16,7 +16,7 @@ use tokio::sync::watch::Sender;
 
 use crate::api::names::{ACCEPT_STORE, CONFIRM_DELETION, PAUSED, RELEASE};
 
-use super::cache::{Cached, Entry, NamespaceFacts};
+use super::cache::{Cached, Entry, NamespaceFacts, Version};
 use super::context::Context;
 use super::guard::Guard;
 use super::mapping;
@@ -86,11 +86,14 @@ pub async fn follow<K: Cached>(
             Ok(Event::Init) => unlisted = context.cache().all::<K>(namespace),
             Ok(Event::InitApply(object)) => {
                 let entry = entry(object);
-                unlisted.remove(&entry.object_name());
+                let name = entry.object_name();
+                if let Some(known) = unlisted.remove(&name) {
+                    context.cache().expect_listed::<K>(&name, &known);
+                }
                 mapping::absorb(context, &entry);
             }
             Ok(Event::InitDone) => {
-                for (name, key) in std::mem::take(&mut unlisted) {
+                for (name, Version { key, .. }) in std::mem::take(&mut unlisted) {
                     mapping::gone::<K>(context, &name, &key);
                 }
                 listed.send_replace(true);

@@ -168,6 +168,18 @@ pub enum Fields {
     Widget(WidgetFields),
 }
 
+impl Fields {
+    /// Key of the organization that an operator, department or widget belongs to.
+    pub fn organization(&self) -> Option<&Key> {
+        match self {
+            Self::Account(_) | Self::Organization(_) => None,
+            Self::Operator(fields) => fields.organization.as_ref(),
+            Self::Department(fields) => fields.organization.as_ref(),
+            Self::Widget(fields) => fields.organization.as_ref(),
+        }
+    }
+}
+
 /// An organization's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationFields {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::Executor as _;
 
-use crate::controller::{BACKEND, Controller, Options, TenantOn, backend, condition, create, ready};
+use crate::controller::{BACKEND, Controller, Options, TenantOn, backend, condition, create, ready, reason_is};
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::database::Database;
 use crate::rows::{message, program, uid};
@@ -25,6 +25,7 @@ async fn a_release_does_not_wait_for_an_unreachable_store_and_its_rows_stay_for_
     tenant.operator("late", "acme-default").await;
     let late = tenant.reason("Operator", "late", "BackendUnreachable").await;
     assert!(message(&late).contains("the store is busy"), "{}", message(&late));
+    reason_is(&plane, "AccountBackend", "", BACKEND, "BackendUnreachable").await;
     tenant.delete("Operator", "tom").await;
     tenant.annotate("Organization", "one", "deskplane.dev/release", json!("one")).await;
     let released = tenant.reason("Organization", "one", "Released").await;
@@ -42,6 +43,7 @@ async fn a_release_does_not_wait_for_an_unreachable_store_and_its_rows_stay_for_
     holder.execute("ROLLBACK").await.unwrap();
     drop(holder);
     tenant.ready("Operator", "late").await;
+    ready(&plane, "AccountBackend", "", BACKEND).await;
     let quarantined = "SELECT external_id FROM organizations WHERE key = $1 AND quarantined = 1";
     let id = eventually("the row of what is gone is quarantined", DEADLINE, async || {
         database.texts(quarantined, &[&uid(&one)]).await.pop().ok_or("not yet")

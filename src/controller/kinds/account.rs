@@ -14,7 +14,6 @@ use crate::domain::rows::{AccountUsage, DesiredAccount, Fields, Row, RowKind};
 use crate::domain::seats::{Limits, Place, Places, over_plan};
 
 use super::super::cache::Entry;
-use super::super::cleanup::bounded;
 use super::super::context::Context;
 use super::super::failure::{Failure, Stop};
 use super::super::lineage::Lineage;
@@ -29,7 +28,7 @@ impl Reconcile for Account {
     async fn sync(context: &Context, account: &Arc<Self>) -> Result<Synced<AccountStatus>, Stop> {
         let lineage = Lineage::of_account(context, account)?;
         let known = lineage.connection.observed().row(&account.key());
-        let plan = plan_of(context, account, known.is_none() || refers_anew(account))?;
+        let plan = plan_of(context, account, known.as_deref())?;
         refuse_a_going_backend(&lineage, known.is_none())?;
         let desired = desired(&account.spec, &plan);
         let row = apply(context, &lineage, known.as_ref(), &desired).await?;
@@ -48,7 +47,7 @@ impl Reconcile for Account {
         erasure::account(context, account).await
     }
 
-    fn describe(status: &mut AccountStatus, failure: &Failure) {
+    fn describe(status: &mut AccountStatus, failure: &Failure, _row: Option<&Row>) {
         if failure.reason == Reason::Released {
             (status.external_id, status.store_id, status.usage, status.seats, status.seat_summary) = (None, None, None, None, None);
         }
@@ -66,11 +65,14 @@ fn refers_anew(account: &Account) -> bool {
     refused || Some(status.observed_generation) != account.metadata.generation
 }
 
-fn plan_of(context: &Context, account: &Account, new: bool) -> Result<Arc<Plan>, Stop> {
+/// The plan that the spec names; one that is being deleted only for who has it already.
+fn plan_of(context: &Context, account: &Account, known: Option<&Row>) -> Result<Arc<Plan>, Stop> {
     let name = &account.spec.plan_ref.name;
     let plan = context.cache().get::<Plan>("", name);
+    // Which plan was carried out is told by its limits: the name alone changes nothing in the backend.
+    let has = |plan: &Plan| known.is_some_and(|row| matches!(&row.fields, Fields::Account(fields) if fields.limits == limits_of(plan)));
     match plan {
-        Some(plan) if !(new && plan.terminating()) => Ok(plan),
+        Some(plan) if !plan.terminating() || has(&plan) || !refers_anew(account) => Ok(plan),
         Some(_) => {
             let message = format!("spec.planRef: Plan \"{name}\" is being deleted and takes no new accounts. Name another plan.");
             Err(Failure::new(Reason::PlanNotFound, message).into())
@@ -92,12 +94,12 @@ fn refuse_a_going_backend(lineage: &Lineage, new: bool) -> Result<(), Stop> {
 
 fn desired(spec: &AccountSpec, plan: &Plan) -> DesiredAccount {
     let AccountSpec { backend_ref: _, plan_ref: _, owner, default_organization: _, deletion_protection: _ } = spec;
+    DesiredAccount { owner_email: owner.email.clone(), owner_display_name: owner.display_name.clone(), limits: limits_of(plan) }
+}
+
+fn limits_of(plan: &Plan) -> Limits {
     let limits = &plan.spec.limits;
-    DesiredAccount {
-        owner_email: owner.email.clone(),
-        owner_display_name: owner.display_name.clone(),
-        limits: Limits { seats: limits.seats, organizations: limits.organizations, widgets: limits.widgets },
-    }
+    Limits { seats: limits.seats, organizations: limits.organizations, widgets: limits.widgets }
 }
 
 async fn apply(context: &Context, lineage: &Lineage, known: Option<&Arc<Row>>, desired: &DesiredAccount) -> Result<Arc<Row>, Stop> {
@@ -164,7 +166,7 @@ async fn report(context: &Context, lineage: &Lineage, row: &Row, plan: &Plan) ->
     let usage = match known {
         Some(usage) if usage.limits == limits => usage,
         _ => {
-            let usage = bounded(lineage.connection.backend.usage(&key)).await?;
+            let usage = context.read(&lineage.connection, async |backend| backend.usage(&key).await).await?;
             lineage.connection.observed().uses(&key, usage.clone());
             usage
         }

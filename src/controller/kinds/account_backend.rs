@@ -23,14 +23,23 @@ use super::owned::in_use;
 impl Reconcile for AccountBackend {
     async fn sync(context: &Context, backend: &Arc<Self>) -> Result<Synced<AccountBackendStatus>, Stop> {
         forget_withdrawn(context, backend).await?;
-        let result = verify(context, backend).await;
-        let state = match &result {
-            Ok(_) => BackendState::Verified(context.embedded.clone()),
-            Err(Stop::Failure(failure)) => BackendState::Refused(failure.clone()),
-            Err(_) => return result,
+        let found = match verify(context, backend).await {
+            Ok(found) => found,
+            Err(stop) => {
+                if let Stop::Failure(failure) = &stop {
+                    context.set_backend_state(backend.name(), Some(BackendState::Refused(failure.clone())));
+                }
+                return Err(stop);
+            }
         };
-        context.set_backend_state(backend.name(), Some(state));
-        result
+        // Before anybody writes to it: what tells this store from another must not be lost by a crash.
+        let recorded = record(context, backend, &found.status).await?;
+        context.set_backend_state(backend.name(), Some(BackendState::Verified(context.embedded.clone())));
+        if recorded {
+            context.queue.push(name_of(backend.as_ref()));
+            return Err(Stop::Outdated);
+        }
+        context.embedded.trouble().map_or(Ok(found), |trouble| Err(unreachable(&trouble).into()))
     }
 
     async fn clean_up(context: &Context, backend: &Arc<Self>) -> Result<Cleanup, Stop> {
@@ -39,13 +48,34 @@ impl Reconcile for AccountBackend {
             Cleanup::LetGo => context.set_backend_state(backend.name(), None),
             // Its accounts still need it, after a restart too.
             Cleanup::Hold(_) => {
-                if context.backend_state(backend.name()).is_none() {
+                if !matches!(context.backend_state(backend.name()), Some(BackendState::Verified(_))) {
                     Self::sync(context, backend).await?;
                 }
             }
         }
         Ok(cleanup)
     }
+}
+
+/// Writes down which store this is, by itself: a pass over another object may be recording the epoch. True: that was new.
+async fn record(context: &Context, backend: &AccountBackend, found: &AccountBackendStatus) -> Result<bool, Stop> {
+    let known = backend.status.as_ref();
+    if known.is_some_and(|known| known.store_id == found.store_id && known.accepted_store == found.accepted_store) {
+        return Ok(false);
+    }
+    let fields = [("storeId", json!(found.store_id)), ("epoch", json!(found.epoch)), ("acceptedStore", json!(found.accepted_store))];
+    let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+    let add = fields.map(|(field, value)| json!({"op": "add", "path": format!("/status/{field}"), "value": value}));
+    let patch = patch_for(&backend.key().0, add);
+    let returned = context.api::<AccountBackend>("").patch_status(backend.name(), &params(), &patch).await?;
+    context.metrics.api_write("patch_status");
+    context.returned(returned);
+    Ok(true)
+}
+
+/// Its backend is the one we know, but the last call did not reach it. The next that does clears this.
+fn unreachable(trouble: &str) -> Failure {
+    Failure::new(Reason::BackendUnreachable, format!("The last call did not reach the backend: {trouble}. It is tried again."))
 }
 
 /// An acceptance that was taken back can be given anew, also while the store is refused. The pass begins again on the status so made.

@@ -28,13 +28,12 @@ impl Reconcile for Department {
         let mut status = department.status.clone().unwrap_or_default();
         status.external_id = Some(row.external_id.clone());
         status.store_id = member.store_id();
-        if let Fields::Department(fields) = &row.fields {
-            status.members = fields.values.members.as_ref().and_then(|members| i64::try_from(members.len()).ok());
-        }
+        status.members = members(&row);
         Ok(Synced::new(status))
     }
 
-    fn describe(status: &mut DepartmentStatus, failure: &Failure) {
+    fn describe(status: &mut DepartmentStatus, failure: &Failure, row: Option<&Row>) {
+        status.members = row.map_or(status.members, members);
         if failure.reason == Reason::Released {
             (status.external_id, status.store_id, status.members) = (None, None, None);
         }
@@ -49,6 +48,12 @@ impl Reconcile for Department {
         }
         Ok(cleanup)
     }
+}
+
+/// How many belong to it.
+fn members(row: &Row) -> Option<i64> {
+    let Fields::Department(fields) = &row.fields else { return None };
+    i64::try_from(fields.values.members.as_ref()?.len()).ok()
 }
 
 /// The row the spec asks for, and what to say if a named operator does not exist: the others join all the same.

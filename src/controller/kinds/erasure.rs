@@ -28,6 +28,9 @@ use super::super::runner::Cleanup;
 /// How long one pass erases before it reports its progress and lets others have their turn.
 const TURN: Duration = Duration::from_secs(1);
 
+/// How often a release is told to a backend that does not answer, before it is let go without.
+const TRIES: usize = 3;
+
 /// Deletions of dependents under way at a time.
 const DELETIONS: usize = 8;
 
@@ -55,6 +58,7 @@ pub async fn organization(context: &Context, organization: &Arc<Organization>) -
     // The row is marked first: from here on it takes nothing new.
     if !matches!(&row.fields, Fields::Organization(fields) if fields.erasing) {
         turn.erase_a_batch().await?;
+        connection.observed().erases(&organization.key());
     }
     turn.delete_all::<Operator>(&name).await?;
     turn.delete_all::<Department>(&name).await?;
@@ -158,6 +162,11 @@ async fn delete<K: Cached>(context: &Context, entry: Entry<K>) -> Result<(), Sto
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         // Another object of that name by now: the cache learns of it.
         Err(kube::Error::Api(status)) if status.code == 409 => Err(Stop::Outdated),
+        // A policy of others, say: the erasure waits for the store only, and what stays of this object is for people to delete.
+        Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
+            tracing::warn!(name = %entry.object_name(), message = status.message, "the object cannot be deleted; its row is erased all the same");
+            Ok(())
+        }
         Err(error) => Err(error.into()),
         Ok(_) => Ok(()),
     }
@@ -203,13 +212,13 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
         return Ok(Failure::new(Reason::Released, message));
     }
     let name = name_of(object);
-    let released = match account.as_ref().map(|account| served_connection(context, account)) {
-        Some(Err(stop @ (Stop::NotOurs | Stop::Deferred(_)))) => return Err(stop),
-        Some(Ok(connection)) => {
+    let released = match account.as_ref().map_or_else(|| cleanup::embedded(context), |account| served_connection(context, account)) {
+        Err(stop @ (Stop::NotOurs | Stop::Deferred(_))) => return Err(stop),
+        Ok(connection) => {
             let marked = account.as_ref().map_or_else(|| name.clone(), |account| name_of(account.as_ref()));
             tell_release(context, &connection, &marked, &name, &object.key()).await?
         }
-        _ => None,
+        Err(_) => None,
     };
     let message = match released {
         Some(Released { rows }) => {
@@ -232,14 +241,19 @@ async fn tell_release(
     name: &ObjectName,
     key: &Key,
 ) -> Result<Option<Released>, Stop> {
-    match context.write(connection, account, async |backend, session| backend.release(session, key).await).await {
-        Ok(released) => {
-            forget_all(context, connection, name, key);
-            Ok(Some(released))
+    for _ in 0..TRIES {
+        match context.write(connection, account, async |backend, session| backend.release(session, key).await).await {
+            Ok(released) => {
+                forget_all(context, connection, name, key);
+                return Ok(Some(released));
+            }
+            // It may only be busy; and a release whose answer was lost is answered the second time.
+            Err(Stop::Failure(failure)) if failure.reason == Reason::BackendUnreachable => tokio::time::sleep(TURN).await,
+            Err(Stop::Failure(failure)) if failure.reason == Reason::BackendReplaced => break,
+            Err(stop) => return Err(stop),
         }
-        Err(Stop::Failure(failure)) if matches!(failure.reason, Reason::BackendUnreachable | Reason::BackendReplaced) => Ok(None),
-        Err(stop) => Err(stop),
     }
+    Ok(None)
 }
 
 /// Forgets the rows of an object and all below it.

@@ -8,7 +8,6 @@ use crate::domain::rows::{Fields, Key, TicketView};
 use crate::domain::seats::Place;
 use crate::domain::waiting::{self, Waiter};
 
-use super::super::cleanup::bounded;
 use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop, limit_reason};
 use super::super::lineage::{Lineage, waiting_for_parent};
@@ -65,7 +64,7 @@ impl Member {
         if !self.organization_has_row() {
             return Ok(());
         }
-        let reach = bounded(self.lineage.connection.backend.reach(&self.key)).await?;
+        let reach = context.read(&self.lineage.connection, async |backend| backend.reach(&self.key).await).await?;
         if self.lineage.connection.observed().reaches(&self.key, reach) {
             context.wake_dependents(&name_of(self.organization.as_ref()), Kind::Widget);
         }

@@ -13,7 +13,6 @@ use crate::domain::seats::{Leaving, Place};
 use crate::domain::text::fold_email;
 use crate::domain::waiting::Waiter;
 
-use super::super::cleanup::bounded;
 use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop, limit_reason};
 use super::super::lineage::Lineage;
@@ -50,7 +49,7 @@ impl Reconcile for Operator {
         Ok(cleanup)
     }
 
-    fn describe(status: &mut OperatorStatus, failure: &Failure) {
+    fn describe(status: &mut OperatorStatus, failure: &Failure, row: Option<&Row>) {
         let waiting = matches!(failure.reason, Reason::SeatLimitExceeded | Reason::OrganizationLimitExceeded);
         status.queue_position = None;
         if waiting {
@@ -58,8 +57,8 @@ impl Reconcile for Operator {
             if let Detail::Position(position) = failure.detail {
                 status.queue_position = position;
             }
-        } else if status.seat == Some(Seat::Waiting) {
-            status.seat = None;
+        } else {
+            status.seat = row.and_then(seat).or(status.seat.take().filter(|seat| *seat != Seat::Waiting));
         }
         if failure.reason == Reason::Released {
             (status.seat, status.external_id, status.store_id) = (None, None, None);
@@ -128,7 +127,7 @@ async fn put(
         .await;
     if matches!(&result, Err(Stop::Failure(failure)) if failure.reason == Reason::LastOperator) {
         // The store has noted the wish: it must be seen here too, so that its withdrawal is.
-        if let Answer::Present(row) = bounded(connection.backend.lookup(&operator.key())).await? {
+        if let Answer::Present(row) = context.read(connection, async |backend| backend.lookup(&operator.key()).await).await? {
             connection.observed().wrote(*row);
         }
     }
@@ -238,12 +237,17 @@ fn status(operator: &Operator, member: &Member, row: &Row) -> OperatorStatus {
     status.external_id = Some(row.external_id.clone());
     status.store_id = member.store_id();
     status.queue_position = None;
+    status.seat = seat(row);
     if let Fields::Operator(fields) = &row.fields {
-        status.seat = Some(if fields.values.suspended { Seat::NotNeeded } else { Seat::Held });
         let active = fields.credentials == CredentialState::Active;
         status.credentials_secret_name = active.then(|| secret_name(operator));
     }
     status
+}
+
+fn seat(row: &Row) -> Option<Seat> {
+    let Fields::Operator(fields) = &row.fields else { return None };
+    Some(if fields.values.suspended { Seat::NotNeeded } else { Seat::Held })
 }
 
 /// Name of the Secret of an operator's credentials.

@@ -44,7 +44,7 @@ impl Reconcile for Organization {
         erasure::organization(context, organization).await
     }
 
-    fn describe(status: &mut OrganizationStatus, failure: &Failure) {
+    fn describe(status: &mut OrganizationStatus, failure: &Failure, _row: Option<&Row>) {
         status.erasure = match failure.detail {
             Detail::Remaining(remaining) => Some(Erasure { remaining }),
             _ => None,
@@ -241,6 +241,14 @@ async fn ensure_starter_kit(context: &Context, lineage: &Lineage, organization: 
     }
     if widget.spec.organization_ref.name != organization.name() {
         return Err(name_taken::<Widget>(widget.name(), organization.name(), "spec.organizationRef").into());
+    }
+    // What is left of an earlier organization of this name is not this one's.
+    for (terminating, name) in [(department.terminating(), name_of(department.as_ref())), (widget.terminating(), name_of(widget.as_ref()))]
+    {
+        if terminating {
+            let message = format!("{name} of an earlier organization is still being deleted; then this one's is made.");
+            return Err(Failure::new(Reason::NameTaken, message).with_backoff().into());
+        }
     }
     let key = organization.key();
     let row = context

@@ -18,6 +18,11 @@ use super::super::runner::Cleanup;
 
 /// The clean-up of an object that stays while an Account names it.
 pub fn in_use(context: &Context, name: &ObjectName, field: &str) -> Cleanup {
+    if !context.scope.namespaces.is_empty() {
+        let message = "Being deleted, but this controller looks after some namespaces only and cannot tell whether Accounts elsewhere name it. \
+                       Look with: kubectl get acct -A. If none does, take the finalizer deskplane.dev/in-use away with kubectl edit.";
+        return Cleanup::Hold(Failure::new(Reason::InUse, message));
+    }
     let cache = context.cache();
     let mut users = cache.dependents(name, Kind::Account);
     let first: Vec<_> = users.by_ref().take(3).map(|one| format!("{}/{}", one.namespace, one.name)).collect();
@@ -51,10 +56,10 @@ pub async fn create<K: Cached>(context: &Context, owner: &impl Resource<DynamicT
     let created = api.create(&parameters, &object).await;
     context.metrics.api_write("create");
     match created {
-        Ok(created) => Ok(context.returned(created)),
+        Ok(created) => Ok(context.made(created)),
         Err(kube::Error::Api(status)) if status.code == 409 => {
             match K::watch_api(context.client.clone(), Some(object.namespace())).get_opt(object.name()).await? {
-                Some(Guard(Ok(existing))) => Ok(context.returned(existing)),
+                Some(Guard(Ok(existing))) => Ok(context.made(existing)),
                 Some(Guard(Err(_))) => Err(unreadable(&object).into()),
                 None => Err(Stop::Outdated),
             }

@@ -26,7 +26,7 @@ impl Reconcile for Widget {
         Ok(report(&member, widget, &row))
     }
 
-    fn describe(status: &mut WidgetStatus, failure: &Failure) {
+    fn describe(status: &mut WidgetStatus, failure: &Failure, _row: Option<&Row>) {
         if failure.reason == Reason::Released {
             (status.external_id, status.store_id) = (None, None);
         }

@@ -20,6 +20,7 @@ pub struct Memory(Mutex<State>);
 struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
+    reads: usize,
     /// Paths and last contents of what changed since the changes were taken.
     changes: Vec<(String, Value, bool)>,
 }
@@ -48,6 +49,11 @@ impl Memory {
     /// All Secrets.
     pub fn secrets(&self) -> Vec<Value> {
         self.lock().objects.iter().filter(|(path, _)| path.contains("/secrets/")).map(|(_, object)| object.clone()).collect()
+    }
+
+    /// How often an object was read.
+    pub fn reads(&self) -> usize {
+        self.lock().reads
     }
 
     /// A person creates an object.
@@ -99,6 +105,7 @@ impl Memory {
 
 impl State {
     fn handle(&mut self, method: &Method, path: &str, body: Value, dry_run: bool) -> (u16, Value) {
+        self.reads += usize::from(*method == Method::GET);
         match *method {
             Method::GET if path.starts_with("/api/v1/namespaces/") && path.matches('/').count() == 4 => {
                 (200, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}}))

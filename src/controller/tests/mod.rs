@@ -3,6 +3,7 @@
 //! The oracle is the run without faults: the same objects with the same conditions, exactly one row for each, no finding of
 //! `store check`, and nothing more to write.
 
+mod erasing;
 mod faulty;
 mod lease;
 mod limits;

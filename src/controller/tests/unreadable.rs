@@ -87,3 +87,19 @@ async fn nothing_is_said_of_an_unreadable_backend_of_another_controller() {
     drop(world.run(Script::default()).await);
     assert_eq!(reason(&world, "AccountBackend", "other"), "", "no condition");
 }
+
+#[tokio::test]
+async fn an_unreadable_operator_is_not_erased_while_its_organization_is_paused() {
+    let (world, mut life) = converged().await;
+    let paused = |value: &str| json!([{"op": "add", "path": "/metadata/annotations", "value": {"deskplane.dev/paused": value}}]);
+    world.memory.patch("Organization", "ns", "acme-default", paused("true"));
+    set(&world, "Operator", "tina", "role", &json!("Wizard"));
+    world.memory.delete("Operator", "ns", "tina");
+    life.run().await;
+    let (reason, message) = ready(&world, "Operator", "tina").expect("it stays");
+    assert_eq!(reason, "Invalid");
+    assert!(message.contains("Organization ns/acme-default"), "{message}");
+    world.memory.patch("Organization", "ns", "acme-default", paused("false"));
+    life.run().await;
+    assert!(ready(&world, "Operator", "tina").is_none());
+}

@@ -42,3 +42,36 @@ async fn the_epoch_that_was_recorded_during_a_pass_over_the_backend_is_not_overw
     let backend = world.memory.objects().into_iter().find(|object| object["kind"] == "AccountBackend").expect("it is there");
     assert_eq!(backend["status"]["epoch"], 42);
 }
+
+#[tokio::test]
+async fn an_object_without_an_account_waits_for_a_backend_that_has_not_been_looked_at() {
+    let world = World::new();
+    world.memory.create("Operator", "ns", "lost", &json!({"organizationRef": {"name": "nowhere"}, "email": "lost@acme.example"}));
+    drop(world.run(Script::default()).await);
+    let paused = |value: &str| json!([{"op": "add", "path": "/metadata/annotations", "value": {"deskplane.dev/paused": value}}]);
+    world.memory.patch("AccountBackend", "", "embedded", paused("true"));
+    world.memory.delete("Operator", "ns", "lost");
+    let mut life = world.run(Script::default()).await;
+    assert_eq!(reason(&world, "Operator", "lost"), "BackendUnreachable");
+    world.memory.patch("AccountBackend", "", "embedded", paused("false"));
+    life.run().await;
+    assert!(ready(&world, "Operator", "lost").is_none());
+}
+
+#[tokio::test]
+async fn a_store_is_accepted_also_while_its_backend_object_is_being_deleted() {
+    let world = World::new();
+    drop(world.run(Script::default()).await);
+    let backend = || world.memory.objects().into_iter().find(|object| object["kind"] == "AccountBackend").expect("it is there");
+    let known = backend()["status"]["storeId"].as_str().expect("an id").to_owned();
+    world.memory.patch("AccountBackend", "", "embedded", json!([{"op": "replace", "path": "/status/storeId", "value": "store_other"}]));
+    world.memory.delete("AccountBackend", "", "embedded");
+    let mut life = world.run(Script::default()).await;
+    assert_eq!(reason(&world, "AccountBackend", "embedded"), "BackendReplaced");
+    let accept = json!([{"op": "add", "path": "/metadata/annotations", "value": {"deskplane.dev/accept-store": known}}]);
+    world.memory.patch("AccountBackend", "", "embedded", accept);
+    life.run().await;
+    assert_eq!(reason(&world, "AccountBackend", "embedded"), "InUse");
+    assert_eq!(backend()["status"]["storeId"], known);
+    assert_eq!(backend()["status"]["acceptedStore"], known);
+}
