@@ -84,8 +84,8 @@ pub enum Role {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::fixed_presence("secretName"))]
 pub struct Credentials {
-    /// `Generate` (the default): a random password is made and put in a Secret of type `deskplane.dev/credentials`, with `username`,
-    /// `password` and `loginURL`. `None`: none is made.
+    /// `Generate` (the default): a random password is made and put in a Secret of type `deskplane.dev/credentials`, with `username` (the
+    /// e-mail of that day), `password` and `loginURL`. The Secret is written once. `None`: none is made.
     #[serde(default)]
     pub mode: CredentialsMode,
     /// Name of the Secret they are put in. Absent: `<operator>-credentials`. A Secret of that name that was not made for this operator

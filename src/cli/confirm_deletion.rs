@@ -112,6 +112,9 @@ fn summary(target: &Target) -> String {
 
 fn notes(target: &Target) -> Vec<&'static str> {
     let mut notes = vec![];
+    if target.kind == TargetKind::Account {
+        notes.push("all that the account has in the backend goes, also organizations without an object, such as released ones.");
+    }
     if !target.protected() {
         notes.push("the account has deletionProtection: false: a deletion erases it without confirmation too.");
     }
@@ -200,6 +203,7 @@ mod tests {
         Account chat/acme
         Deleting it erases for good, with all transcripts and credentials:
           at least 2 organizations, 1 operator, 3 departments, 1 widget, as of the last update
+        Note: all that the account has in the backend goes, also organizations without an object, such as released ones.
         Note: it is being deleted already and waits for the confirmation: the erasure starts as soon as it is confirmed.
         Its deletion goes on now. To see how far it is: kubectl get acct acme -n chat -w
         ");
