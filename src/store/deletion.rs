@@ -8,7 +8,8 @@ use super::audit::{self, Action};
 use super::error::{Step, refused};
 use super::keys::{self, Outcome};
 use super::rows::Head;
-use super::tx::{Erased, Tx};
+use super::scrub::Erased;
+use super::tx::Tx;
 use super::{handover, operators, queue};
 
 /// Erases the row of a key, or drops its ticket. Nothing to erase is no error.

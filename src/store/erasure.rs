@@ -10,7 +10,8 @@ use super::db::{Conn, Db};
 use super::error::{Step, Stop, refused};
 use super::keys::{self, Outcome};
 use super::organizations::{self, Organization};
-use super::tx::{Erased, Tx};
+use super::scrub::Erased;
+use super::tx::Tx;
 use super::{accounts, deletion, queue};
 
 /// How many rows one transaction erases.

@@ -16,7 +16,7 @@ use crate::backend::Wake;
 use super::db::Conn;
 use super::error::{StoreError, in_words};
 use super::lock::Lock;
-use super::truncation::Truncation;
+use super::scrub::Scrubber;
 use super::tx::Writer;
 use super::{epochs, external};
 
@@ -33,7 +33,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Store {
     pub(super) owner: String,
     pub(super) id: String,
-    pub(super) truncation: Truncation,
+    pub(super) scrubber: Scrubber,
     pub(super) wakes: UnboundedSender<Wake>,
     wakes_out: std::sync::Mutex<Option<UnboundedReceiver<Wake>>>,
     // One connection writes. The mutex is fair: calls are executed in the order in which they were made.
@@ -61,13 +61,11 @@ impl Store {
         let pool = pool.connect_lazy_with(options(path).create_if_missing(false).pragma("query_only", "ON"));
         let (wakes, wakes_out) = unbounded_channel();
         let writer = Arc::new(Mutex::new(Writer::new(conn)));
-        let truncation = Truncation::new(&writer);
-        // What an earlier process erased may still be in the log it left behind.
-        truncation.now().await;
+        let scrubber = Scrubber::start(&writer).await;
         Ok(Self {
             owner: owner.to_owned(),
             id,
-            truncation,
+            scrubber,
             wakes,
             wakes_out: std::sync::Mutex::new(Some(wakes_out)),
             writer,
@@ -109,10 +107,10 @@ impl Store {
         &self.reader
     }
 
-    /// Waits for what is being written, and leaves nothing in the log.
+    /// Waits for what is being written, and leaves nothing of what was erased in the files.
     pub async fn close(&self) {
         self.reader.pool.close().await;
-        self.truncation.now().await;
+        self.scrubber.finish().await;
     }
 
     /// The connection that writes; whoever asked first gets it first.

@@ -10,6 +10,7 @@ use super::audit::Action;
 use super::error::{Step, StoreError};
 use super::keys::Placed;
 use super::open::Reader;
+use super::scrub::Erased;
 use super::tx::Tx;
 use super::{Store, deletion, erasure, handover, keys, operators};
 
@@ -148,7 +149,7 @@ async fn erase(tx: &mut Tx, kind: RowKind, id: i64, row: &Placed) -> Step<Erasin
         RowKind::Department | RowKind::Widget => {}
     }
     deletion::erase_row(tx, kind, &row.head, row.account, Action::Erase).await?;
-    tx.erased = super::tx::Erased::All;
+    tx.erased = Erased::All;
     Ok(Erasing { remaining: 0 })
 }
 

@@ -12,7 +12,7 @@ use crate::domain::rows::{Key, OwnerTag, TicketView};
 
 use super::db::Conn;
 use super::error::{Step, Stop, commit_failed, refused};
-use super::truncation::Truncation;
+use super::scrub::{self, Erased, Scrubber};
 use super::{Store, queue, settle};
 
 /// The one connection that writes, and whether a transaction was left open on it.
@@ -66,18 +66,6 @@ struct Fence {
     outcome: Option<String>,
 }
 
-/// When the log is to be truncated after the commit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Erased {
-    /// Nothing was erased.
-    #[default]
-    Nothing,
-    /// A row: soon, together with others.
-    Row,
-    /// All there was: before the answer.
-    All,
-}
-
 /// A transaction that writes.
 #[derive(Debug)]
 pub(super) struct Tx {
@@ -93,7 +81,7 @@ pub(super) struct Tx {
     wakes: Vec<Wake>,
     writer: OwnedMutexGuard<Writer>,
     wake_to: UnboundedSender<Wake>,
-    truncation: Truncation,
+    scrubber: Scrubber,
 }
 
 impl Tx {
@@ -125,7 +113,7 @@ impl Tx {
             wakes: Vec::new(),
             writer: store.writer().await,
             wake_to: store.wakes.clone(),
-            truncation: store.truncation.clone(),
+            scrubber: store.scrubber.clone(),
         };
         tx.writer.begin().await?;
         Ok(tx)
@@ -190,6 +178,9 @@ impl Tx {
         for account in std::mem::take(&mut self.freed) {
             settle::settle(&mut self, account).await?;
         }
+        if self.erased != Erased::Nothing {
+            scrub::mark_due(self.conn()).await?;
+        }
         // From here on it no longer matters whether the caller still waits: a commit without its wakes would leave objects asleep.
         let ending = tokio::spawn(self.conclude());
         ending.await.unwrap_or_else(|_| Err(BackendError::OutcomeUnknown("the store was closed meanwhile".to_owned())))
@@ -201,13 +192,9 @@ impl Tx {
             // Nobody listens in a program that only cleans up.
             let _ = self.wake_to.send(wake);
         }
-        let (erased, truncation) = (self.erased, self.truncation.clone());
+        let (erased, scrubber) = (self.erased, self.scrubber.clone());
         drop(self);
-        match erased {
-            Erased::Nothing => {}
-            Erased::Row => truncation.soon(),
-            Erased::All => truncation.now().await,
-        }
+        scrubber.scrub(erased).await;
         Ok(())
     }
 }

@@ -143,6 +143,7 @@ async fn erase_row(args: EraseArgs) -> Result<Exit, CliError> {
     let erased = store.erase_row(&args.id, |erasing| bar.set_message(format!("{} rows left", erasing.remaining))).await;
     bar.finish_and_clear();
     erased?;
+    store.close().await;
     say(&format!("{} is erased.\n", args.id))?;
     Ok(Exit::Ok)
 }

@@ -8,6 +8,7 @@ mod opening;
 mod plans;
 mod property;
 mod rows;
+mod scrub;
 mod seats;
 mod speed;
 
@@ -172,8 +173,13 @@ impl World {
 
     /// Ends the process, as far as the store can tell, and starts another one.
     async fn restart(&mut self) {
-        let path = self.path();
         self.store.close().await;
+        self.crash().await;
+    }
+
+    /// The same without a last word.
+    async fn crash(&mut self) {
+        let path = self.path();
         // The lock goes with the store: another file holds the place meanwhile.
         self.store = Store::open(&self.folder.path().join("other.db"), "owner").await.expect("another store");
         self.store = Store::open(&path, "owner").await.expect("the store");
