@@ -187,13 +187,14 @@ async fn vacuumed(writer: &Weak<Mutex<Writer>>) -> bool {
 
 /// How a `VACUUM` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Vacuum {
+pub(in crate::store) enum Vacuum {
     Done,
     Failed,
     TooLarge,
 }
 
-async fn vacuum(writer: &mut Writer, budget: Option<Duration>) -> Vacuum {
+/// Writes the file anew if that is due, within the budget if there is one.
+pub(in crate::store) async fn vacuum(writer: &mut Writer, budget: Option<Duration>) -> Vacuum {
     let conn = writer.idle().await;
     let failed = match vacuum_if_due(conn, budget).await {
         Ok(()) => return Vacuum::Done,
@@ -218,6 +219,8 @@ async fn vacuum_if_due(conn: &mut SqliteConnection, budget: Option<Duration>) ->
     if let Some(budget) = budget {
         let started = std::time::Instant::now();
         conn.lock_handle().await?.set_progress_handler(10_000, move || started.elapsed() < budget);
+    } else {
+        tracing::info!("writing the store's file anew, for rows were erased from it");
     }
     let vacuumed = sqlx::query("VACUUM").execute(&mut *conn).await;
     conn.lock_handle().await?.remove_progress_handler();
