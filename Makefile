@@ -22,10 +22,12 @@ test: | cargo ## Everything that CI checks: format, lints, generated files, unit
 	@$(MAKE) lint check-generated
 	@echo '==> control plane (built once, then cached)'
 	@hack/controlplane/build
+	@hack/postgres/install
 	@echo '==> tests'
 	@cargo test --locked
 
-test-unit: | cargo ## Only the tests that need no control plane: seconds
+test-unit: | cargo ## Only the tests that need no control plane: a minute
+	@hack/postgres/install
 	@cargo test --locked --lib --bins
 
 bench: | cargo ## Measure: time until Ready, requests, CPU and memory, writes at rest

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -12,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
 use crate::backend::embedded::Embedded;
 use crate::controller::{self, Config, cluster_id};
-use crate::store::Store;
+use crate::store::{Location, Store};
 
 use super::connect::ClusterArgs;
 use super::error::CliError;
@@ -28,23 +29,30 @@ Examples:
   # In a pod
   deskplane controller --database sqlite:///data/accounts.db --listen 0.0.0.0:8080 --log-format json
 
+  # With the accounts in PostgreSQL; the password is in PGPASSWORD, or in the file that PGPASSFILE names
+  deskplane controller --database 'postgres://deskplane@db.example/deskplane?sslrootcert=/etc/db/ca.crt'
+
   # For two namespaces only
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
 
-One controller writes to a store: a second one on the same file ends, and says who holds it.";
+One controller writes to a store: a second one on the same file ends, and says who holds it. On PostgreSQL the one that started
+last writes; the server's certificate must be valid for its name (sslmode=verify-full), unless the URL says otherwise.";
 
 const LOG_LEVEL_HELP: &str =
     "What is logged: error, warn, info, debug, trace, or as in RUST_LOG, such as info,deskplane=debug [default: RUST_LOG, then info]";
 
-/// The store, where none is named: also for the `store` verbs.
+/// How a store is named: also for the `store` verbs.
+pub const DATABASES: &str = "sqlite://PATH | postgres://USER@HOST/DATABASE";
+
+/// The store, where none is named.
 pub const DEFAULT_DATABASE: &str = "sqlite://deskplane.db";
 
 /// Arguments of `deskplane controller`.
 #[derive(Args, Debug)]
 pub struct ControllerArgs {
-    /// The store of the embedded backend: a file, made if it does not exist
-    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH", default_value = DEFAULT_DATABASE)]
-    pub database: String,
+    /// The store of the embedded backend: a file, made if it does not exist, or a database
+    #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES, default_value = DEFAULT_DATABASE)]
+    pub database: SecretString,
     /// Whose rows these are, when several clusters share a backend [default: UID of the namespace kube-system]
     #[arg(long, env = "DESKPLANE_OWNER_ID", value_name = "ID")]
     pub owner_id: Option<String>,
@@ -91,13 +99,13 @@ enum LogFormat {
 pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     args.log.start()?;
     let kube = args.cluster.config().await?;
-    let path = Store::path_of(&args.database)?;
+    let location = Location::parse(args.database.expose_secret())?;
     let owner = match args.owner_id {
         Some(owner) => owner,
         None => cluster_id(&kube).await?,
     };
-    let store = Arc::new(Store::open(&path, &owner).await?);
-    tracing::info!(database = %path.display(), store = store.id(), "the store is open");
+    let store = Arc::new(Store::open(&location, &owner).await?);
+    tracing::info!(database = %location, store = store.id(), "the store is open");
     let stop = CancellationToken::new();
     let config = Config {
         kube,

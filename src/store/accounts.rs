@@ -7,7 +7,7 @@ use crate::domain::rows::{DesiredAccount, Fields, Key, OwnerTag, Row, RowKind};
 use crate::domain::seats::Limits;
 
 use super::audit::{self, Action};
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::error::{Step, Stop};
 use super::queue::Facts;
 use super::rows::Head;
@@ -86,12 +86,12 @@ pub(super) const BY_KEY: &str = select_accounts!("WHERE key = $1");
 
 /// The account of a key.
 pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Account>, sqlx::Error> {
-    sqlx::query_as(BY_KEY).bind(&key.0).fetch_optional(conn).await
+    query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
 /// The account of an id of ours.
 pub(super) async fn get(conn: &mut Conn, id: i64) -> Result<Account, sqlx::Error> {
-    sqlx::query_as(select_accounts!("WHERE id = $1")).bind(id).fetch_one(conn).await
+    query(select_accounts!("WHERE id = $1")).bind(id).fetch_one(conn).await
 }
 
 /// Makes or changes an account.
@@ -130,10 +130,10 @@ async fn insert(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredAccount) -> Step<R
     let sql = "INSERT INTO accounts (external_id, key, owner, owner_namespace, owner_name, owner_email, owner_display_name,
         seats_limit, organizations_limit, widgets_limit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
     let Head { external_id, key, owner, owner_namespace, owner_name, .. } = account.head.clone();
-    let statement = sqlx::query_scalar(sql).bind(external_id).bind(key).bind(owner).bind(owner_namespace).bind(owner_name);
+    let statement = query(sql).bind(external_id).bind(key).bind(owner).bind(owner_namespace).bind(owner_name);
     let statement = statement.bind(account.owner_email.clone()).bind(account.owner_display_name.clone());
     let statement = statement.bind(account.seats_limit).bind(account.organizations_limit).bind(account.widgets_limit);
-    account.head.id = statement.fetch_one(tx.conn()).await?;
+    account.head.id = statement.scalar(tx.conn()).await?;
     audit::record(tx, Action::Create, RowKind::Account, &account.head, account.head.id).await?;
     Ok(account.row())
 }
@@ -142,7 +142,7 @@ async fn update(tx: &mut Tx, account: &Account) -> Step<()> {
     let sql = "UPDATE accounts SET key = $2, owner = $3, owner_namespace = $4, owner_name = $5, quarantined = $6, owner_email = $7,
         owner_display_name = $8, seats_limit = $9, organizations_limit = $10, widgets_limit = $11 WHERE id = $1";
     let Head { id, key, owner, owner_namespace, owner_name, quarantined, .. } = account.head.clone();
-    let statement = sqlx::query(sql).bind(id).bind(key).bind(owner).bind(owner_namespace).bind(owner_name).bind(i64::from(quarantined));
+    let statement = query(sql).bind(id).bind(key).bind(owner).bind(owner_namespace).bind(owner_name).bind(quarantined);
     let statement = statement.bind(account.owner_email.clone()).bind(account.owner_display_name.clone());
     let statement = statement.bind(account.seats_limit).bind(account.organizations_limit).bind(account.widgets_limit);
     statement.execute(tx.conn()).await?;

@@ -8,6 +8,7 @@ use crate::domain::seats::{self, EmailUse, Entry, Leaving, Places};
 use crate::domain::text::fold_email;
 
 use super::audit::Action;
+use super::db::query;
 use super::error::{Step, Stop, refused};
 use super::handover;
 use super::operators::{self, Operator, parse_leaving};
@@ -56,7 +57,7 @@ async fn resident(tx: &mut Tx, parent: &Parent, put: &OperatorPut<'_>) -> Step<O
 }
 
 pub(super) const BY_EMAIL: &str =
-    "SELECT id, leaving FROM operators WHERE organization = $1 AND email_folded = $2 AND quarantined = 0 AND id <> $3";
+    "SELECT id, leaving FROM operators WHERE organization = $1 AND email_folded = $2 AND NOT quarantined AND id <> $3";
 
 #[derive(FromRow)]
 struct Rival {
@@ -69,7 +70,7 @@ async fn email_use(tx: &mut Tx, parent: &Parent, put: &OperatorPut<'_>, stored: 
         return Ok(EmailUse::Free);
     }
     let own = stored.map_or(0, |stored| stored.head.id);
-    let rival: Option<Rival> = sqlx::query_as(BY_EMAIL).bind(parent.id).bind(folded).bind(own).fetch_optional(tx.conn()).await?;
+    let rival: Option<Rival> = query(BY_EMAIL).bind(parent.id).bind(folded).bind(own).fetch_optional(tx.conn()).await?;
     Ok(match rival.map(|rival| parse_leaving(rival.leaving.as_deref())) {
         None => EmailUse::Free,
         Some(Some(_)) => EmailUse::OfLeaving,

@@ -2,6 +2,7 @@
 
 use crate::domain::rows::RowKind;
 
+use super::db::query;
 use super::rows::Head;
 use super::tx::Tx;
 
@@ -43,7 +44,7 @@ const RECORD: &str = "INSERT INTO audit (at, owner, epoch, action, kind, key, ex
 /// Records what was just done to a row of `account`.
 pub(super) async fn record(tx: &mut Tx, action: Action, kind: RowKind, head: &Head, account: i64) -> Result<(), sqlx::Error> {
     tx.changed = true;
-    let statement = sqlx::query(RECORD).bind(tx.now.clone()).bind(tx.session.owner.clone()).bind(tx.session.epoch);
+    let statement = query(RECORD).bind(tx.now.clone()).bind(tx.session.owner.clone()).bind(tx.session.epoch);
     let statement = statement.bind(action.as_str()).bind(kind.as_str()).bind(head.key.clone()).bind(head.external_id.clone());
     statement.bind(account).execute(tx.conn()).await.map(drop)
 }

@@ -1,13 +1,13 @@
 //! `deskplane store check`: whether the store is whole and keeps its own rules. Reads only; every finding says what it is about.
 
 use serde::Serialize;
-use sqlx::{FromRow, Row};
+use sqlx::FromRow;
 
 use crate::domain::seats::{self, Places};
 use crate::domain::text::fold_email;
 
 use super::accounts::{Account, select_accounts};
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::error::StoreError;
 use super::open::Reader;
 use super::queue::{Facts, Ticket, select_tickets};
@@ -42,11 +42,11 @@ fn note(subject: impl Into<String>, detail: impl Into<String>) -> Finding {
 }
 
 impl Reader {
-    /// Checks the file, its references, its counters, its queue and its rules.
+    /// Checks the database, its references, its counters, its queue and its rules.
     pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let mut findings = file(&mut snapshot).await?;
-        let accounts: Vec<Account> = sqlx::query_as(select_accounts!("ORDER BY id")).fetch_all(&mut *snapshot).await?;
+        let mut findings: Vec<Finding> = snapshot.integrity().await?.into_iter().map(|(subject, detail)| error(subject, detail)).collect();
+        let accounts: Vec<Account> = query(select_accounts!("ORDER BY id")).fetch_all(&mut snapshot).await?;
         for account in &accounts {
             numbers(&mut snapshot, account, &mut findings).await?;
         }
@@ -56,24 +56,13 @@ impl Reader {
     }
 }
 
-async fn file(conn: &mut Conn) -> Result<Vec<Finding>, sqlx::Error> {
-    let mut findings = Vec::new();
-    let lines: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(20)").fetch_all(&mut *conn).await?;
-    findings.extend(lines.into_iter().filter(|line| line != "ok").map(|line| error("file", line)));
-    for row in sqlx::query("PRAGMA foreign_key_check").fetch_all(conn).await? {
-        let (table, parent): (String, String) = (row.try_get(0)?, row.try_get(2)?);
-        findings.push(error(table, format!("a row names one of {parent} that does not exist")));
-    }
-    Ok(findings)
-}
-
 const RECOUNT: &str = "SELECT
-    (SELECT COUNT(*) FROM operators WHERE account = $1 AND suspended = 0) AS seats_held,
+    (SELECT COUNT(*) FROM operators WHERE account = $1 AND NOT suspended) AS seats_held,
     (SELECT COUNT(*) FROM organizations WHERE account = $1) AS organizations_held,
     (SELECT COUNT(*) FROM widgets WHERE account = $1) AS widgets_held,
-    (SELECT CAST(COALESCE(SUM(needs_seats), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved = 1) AS seats_reserved,
-    (SELECT CAST(COALESCE(SUM(needs_organizations), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved = 1) AS organizations_reserved,
-    (SELECT CAST(COALESCE(SUM(needs_widgets), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved = 1) AS widgets_reserved";
+    (SELECT CAST(COALESCE(SUM(needs_seats), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved) AS seats_reserved,
+    (SELECT CAST(COALESCE(SUM(needs_organizations), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved) AS organizations_reserved,
+    (SELECT CAST(COALESCE(SUM(needs_widgets), 0) AS BIGINT) FROM tickets WHERE account = $1 AND reserved) AS widgets_reserved";
 
 #[derive(FromRow)]
 struct Recount {
@@ -88,11 +77,11 @@ struct Recount {
 /// Counters against rows, then the queue against what is free.
 async fn numbers(conn: &mut Conn, account: &Account, findings: &mut Vec<Finding>) -> Result<(), sqlx::Error> {
     let (id, name) = (account.head.id, account.head.external_id.as_str());
-    let counted: Recount = sqlx::query_as(RECOUNT).bind(id).fetch_one(&mut *conn).await?;
+    let counted: Recount = query(RECOUNT).bind(id).fetch_one(conn).await?;
     let held = Places { seats: counted.seats_held, organizations: counted.organizations_held, widgets: counted.widgets_held };
     let reserved =
         Places { seats: counted.seats_reserved, organizations: counted.organizations_reserved, widgets: counted.widgets_reserved };
-    let ledger = Facts::load(&mut *conn, id).await?.ledger();
+    let ledger = Facts::load(conn, id).await?.ledger();
     if ledger.held != held {
         findings.push(error(name, format!("counts {:?} as held, its rows hold {held:?}", ledger.held)));
     }
@@ -106,7 +95,7 @@ async fn numbers(conn: &mut Conn, account: &Account, findings: &mut Vec<Finding>
         findings.push(error(name, "has reserved more than is free"));
     }
     let tickets: Vec<Ticket> =
-        sqlx::query_as(select_tickets!("WHERE account = $1 AND reserved = 0 AND paused = 0")).bind(id).fetch_all(conn).await?;
+        query(select_tickets!("WHERE account = $1 AND NOT reserved AND NOT paused")).bind(id).fetch_all(conn).await?;
     for ticket in tickets.iter().filter(|ticket| ledger.first_missing(ticket.needs()).is_none()) {
         findings.push(error(format!("ticket {}", ticket.number), "waits although all it needs is free"));
     }
@@ -119,8 +108,8 @@ const RULES: [(Level, &str, &str); 7] = [
         // Only a person can bring that about, by erasing a quarantined row.
         Level::Note,
         "has no operator who holds a seat",
-        "SELECT g.external_id FROM organizations g WHERE g.key IS NOT NULL AND g.erasing = 0 AND g.quarantined = 0
-         AND NOT EXISTS (SELECT 1 FROM operators p WHERE p.organization = g.id AND p.suspended = 0)",
+        "SELECT g.external_id FROM organizations g WHERE g.key IS NOT NULL AND NOT g.erasing AND NOT g.quarantined
+         AND NOT EXISTS (SELECT 1 FROM operators p WHERE p.organization = g.id AND NOT p.suspended)",
     ),
     (
         Level::Error,
@@ -132,7 +121,7 @@ const RULES: [(Level, &str, &str); 7] = [
     (
         Level::Error,
         "holds a seat and waits for one",
-        "SELECT p.external_id FROM operators p JOIN tickets t ON t.key = p.key WHERE p.suspended = 0",
+        "SELECT p.external_id FROM operators p JOIN tickets t ON t.key = p.key WHERE NOT p.suspended",
     ),
     (Level::Error, "needs nothing", "SELECT 'ticket ' || number FROM tickets WHERE needs_seats + needs_organizations + needs_widgets = 0"),
     (
@@ -143,14 +132,14 @@ const RULES: [(Level, &str, &str); 7] = [
     (
         Level::Note,
         "is being erased",
-        "SELECT external_id FROM organizations WHERE erasing = 1 UNION ALL SELECT external_id FROM accounts WHERE erasing = 1",
+        "SELECT external_id FROM organizations WHERE erasing UNION ALL SELECT external_id FROM accounts WHERE erasing",
     ),
     (Level::Note, "wants to leave and is the last of its organization", "SELECT external_id FROM operators WHERE leaving IS NOT NULL"),
 ];
 
 async fn rules(conn: &mut Conn, findings: &mut Vec<Finding>) -> Result<(), sqlx::Error> {
     for (level, detail, sql) in RULES {
-        let subjects: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *conn).await?;
+        let subjects: Vec<String> = query(sql).scalars(conn).await?;
         findings.extend(subjects.into_iter().map(|subject| Finding { level, subject, detail: detail.to_owned() }));
     }
     Ok(())
@@ -161,7 +150,7 @@ async fn emails(conn: &mut Conn, findings: &mut Vec<Finding>) -> Result<(), sqlx
     let mut after = 0;
     loop {
         let sql = "SELECT id, external_id, email, email_folded FROM operators WHERE id > $1 ORDER BY id LIMIT 1000";
-        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(sql).bind(after).fetch_all(&mut *conn).await?;
+        let rows: Vec<(i64, String, String, String)> = query(sql).bind(after).fetch_all(conn).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.0;
         let wrong = rows.iter().filter(|(_, _, email, folded)| fold_email(email) != *folded);

@@ -3,6 +3,7 @@
 use crate::backend::{BackendError, CredentialIntent, CredentialOutcome};
 use crate::domain::rows::{CredentialState, Key, Row, RowKind};
 
+use super::db::query;
 use super::error::{Step, refused};
 use super::operators::{self, Operator};
 use super::tx::Tx;
@@ -11,7 +12,7 @@ use super::tx::Tx;
 pub(super) async fn intend(tx: &mut Tx, operator: &mut Operator, intent: Option<&CredentialIntent>) -> Step<()> {
     let Some(intent) = intent.filter(|_| operator.credentials() == CredentialState::Absent) else { return Ok(()) };
     let sql = "INSERT INTO credentials (operator, secret_name, hash, state) VALUES ($1, $2, $3, 'intended')";
-    let statement = sqlx::query(sql).bind(operator.head.id).bind(intent.secret_name.clone()).bind(intent.hash.clone());
+    let statement = query(sql).bind(operator.head.id).bind(intent.secret_name.clone()).bind(intent.hash.clone());
     statement.execute(tx.conn()).await?;
     tx.changed = true;
     operator.set_credentials(Some("intended"));
@@ -32,15 +33,15 @@ pub(super) async fn settle(tx: &mut Tx, key: &Key, outcome: &CredentialOutcome) 
                 return refused(BackendError::Invalid { field: "spec.credentials", message });
             }
             let sql = "UPDATE credentials SET state = 'active', hash = $2 WHERE operator = $1 AND (state <> 'active' OR hash <> $2)";
-            sqlx::query(sql).bind(id).bind(hash.clone()).execute(tx.conn()).await?
+            query(sql).bind(id).bind(hash.clone()).execute(tx.conn()).await?
         }
         CredentialOutcome::FoundFromIntent => {
             let sql = "UPDATE credentials SET state = 'active' WHERE operator = $1 AND state = 'intended'";
-            sqlx::query(sql).bind(id).execute(tx.conn()).await?
+            query(sql).bind(id).execute(tx.conn()).await?
         }
-        CredentialOutcome::Dropped => sqlx::query("DELETE FROM credentials WHERE operator = $1").bind(id).execute(tx.conn()).await?,
+        CredentialOutcome::Dropped => query("DELETE FROM credentials WHERE operator = $1").bind(id).execute(tx.conn()).await?,
     };
-    tx.changed |= written.rows_affected() > 0;
+    tx.changed |= written > 0;
     match outcome {
         CredentialOutcome::Dropped => operator.set_credentials(None),
         _ if operator.credentials() != CredentialState::Absent => operator.set_credentials(Some("active")),

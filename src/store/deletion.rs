@@ -5,10 +5,11 @@ use crate::domain::rows::{Key, RowKind};
 use crate::domain::seats::Leaving;
 
 use super::audit::{self, Action};
+use super::db::Erased;
+use super::db::query;
 use super::error::{Step, refused};
 use super::keys::{self, Outcome};
 use super::rows::Head;
-use super::scrub::Erased;
 use super::tx::Tx;
 use super::{handover, operators, queue};
 
@@ -45,7 +46,7 @@ pub(super) async fn erase_row(tx: &mut Tx, kind: RowKind, head: &Head, account: 
         // Its own numbers go with it: they are recorded while it is still there.
         audit::record(tx, action, kind, head, account).await?;
     }
-    sqlx::query(sql).bind(head.id).execute(tx.conn()).await?;
+    query(sql).bind(head.id).execute(tx.conn()).await?;
     if let Some(key) = &head.key {
         keys::write_receipt(tx, kind, key, Outcome::Erased).await?;
     }

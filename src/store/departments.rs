@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{FromRow, QueryBuilder};
+use sqlx::FromRow;
 
 use crate::backend::Session;
 use crate::domain::rows::{DepartmentFields, DesiredDepartment, Fields, Key, OwnerTag, Row, RowKind};
 
 use super::audit::{self, Action};
-use super::db::{Conn, Db};
+use super::db::{Conn, Value, query, values};
 use super::error::{Step, Stop};
 use super::organizations::{self, Parent};
 use super::rows::{Head, narrow};
@@ -79,15 +79,15 @@ pub(super) const BY_KEY: &str = select_departments!("WHERE d.key = $1");
 
 /// The department of a key.
 pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Department>, sqlx::Error> {
-    sqlx::query_as(BY_KEY).bind(&key.0).fetch_optional(conn).await
+    query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
 pub(super) const MEMBERS: &str = "SELECT p.key, p.id FROM department_members m JOIN operators p ON p.id = m.operator
-    WHERE m.department = $1 AND p.quarantined = 0 AND p.key IS NOT NULL";
+    WHERE m.department = $1 AND NOT p.quarantined AND p.key IS NOT NULL";
 
 /// The members of a department that have an object: those of others are theirs, and quarantined ones lost their membership to our eyes.
 pub(super) async fn members(conn: &mut Conn, department: i64) -> Result<Vec<(Key, i64)>, sqlx::Error> {
-    let members: Vec<(String, i64)> = sqlx::query_as(MEMBERS).bind(department).fetch_all(conn).await?;
+    let members: Vec<(String, i64)> = query(MEMBERS).bind(department).fetch_all(conn).await?;
     Ok(members.into_iter().map(|(key, id)| (Key(key), id)).collect())
 }
 
@@ -130,14 +130,14 @@ async fn save(tx: &mut Tx, department: &mut Department) -> Step<()> {
     if head.id == 0 {
         let sql = "INSERT INTO departments (external_id, key, owner, owner_namespace, owner_name, organization, account, display_name,
             position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id";
-        let statement = sqlx::query_scalar(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
+        let statement = query(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
         let statement = statement.bind(head.owner_name).bind(organization).bind(account).bind(display_name).bind(position);
-        department.head.id = statement.fetch_one(tx.conn()).await?;
+        department.head.id = statement.scalar(tx.conn()).await?;
     } else {
         let sql = "UPDATE departments SET key = $2, owner = $3, owner_namespace = $4, owner_name = $5, quarantined = $6,
             display_name = $7, position = $8 WHERE id = $1";
-        let statement = sqlx::query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
-        statement.bind(i64::from(head.quarantined)).bind(display_name).bind(position).execute(tx.conn()).await?;
+        let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
+        statement.bind(head.quarantined).bind(display_name).bind(position).execute(tx.conn()).await?;
     }
     Ok(())
 }
@@ -148,7 +148,7 @@ async fn assign(tx: &mut Tx, department: &Department, wanted: &BTreeSet<Key>) ->
     let mut changed = false;
     for (_, operator) in present.iter().filter(|(key, _)| !wanted.contains(key)) {
         let sql = "DELETE FROM department_members WHERE department = $1 AND operator = $2";
-        sqlx::query(sql).bind(department.head.id).bind(*operator).execute(tx.conn()).await?;
+        query(sql).bind(department.head.id).bind(*operator).execute(tx.conn()).await?;
         changed = true;
     }
     let present: BTreeSet<&Key> = present.iter().map(|(key, _)| key).collect();
@@ -156,7 +156,7 @@ async fn assign(tx: &mut Tx, department: &Department, wanted: &BTreeSet<Key>) ->
     for keys in missing.chunks(CHUNK) {
         for operator in resolve(tx.conn(), department.organization, keys).await? {
             let sql = "INSERT INTO department_members (department, operator, organization) VALUES ($1, $2, $3)";
-            sqlx::query(sql).bind(department.head.id).bind(operator).bind(department.organization).execute(tx.conn()).await?;
+            query(sql).bind(department.head.id).bind(operator).bind(department.organization).execute(tx.conn()).await?;
             changed = true;
         }
     }
@@ -165,12 +165,7 @@ async fn assign(tx: &mut Tx, department: &Department, wanted: &BTreeSet<Key>) ->
 
 /// The operators of an organization among keys; those without a row, or of another organization, are left out.
 async fn resolve(conn: &mut Conn, organization: i64, keys: &[&Key]) -> Result<Vec<i64>, sqlx::Error> {
-    let mut query = QueryBuilder::<Db>::new("SELECT id FROM operators WHERE key IN (");
-    let mut list = query.separated(", ");
-    for key in keys {
-        list.push_bind(key.0.clone());
-    }
-    query.push(") AND quarantined = 0 AND organization = ").push_bind(organization);
-    // Its text depends on the number of keys: not worth keeping prepared.
-    query.build_query_scalar().persistent(false).fetch_all(conn).await
+    let after = format!(") AND NOT quarantined AND organization = ${}", keys.len() + 1);
+    let keys = keys.iter().map(|key| [Value::from(&key.0)]).collect();
+    values("SELECT id FROM operators WHERE key IN (VALUES ", keys, &after).bind(organization).scalars(conn).await
 }

@@ -1,37 +1,37 @@
 //! Which store this is, and whose turn it is to write (rules 13 and 21).
 
-use crate::backend::{Identity, Session};
+use crate::backend::{Identity, Result, Session};
 
 use super::Store;
-use super::db::Conn;
+use super::db::{Database, Scope, query};
 use super::error::StoreError;
-use crate::backend::Result;
 
 /// The id of the store, made at its first start.
-pub(super) async fn establish(conn: &mut Conn, new_id: &str) -> std::result::Result<String, StoreError> {
-    sqlx::query("INSERT INTO meta (only_row, store_id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING")
-        .bind(new_id)
-        .execute(&mut *conn)
-        .await?;
-    Ok(sqlx::query_scalar("SELECT store_id FROM meta WHERE only_row = 1").fetch_one(conn).await?)
+pub(super) async fn establish(database: &Database, new_id: &str) -> std::result::Result<String, StoreError> {
+    let mut conn = database.begin(Scope::Store).await?;
+    query("INSERT INTO meta (only_row, store_id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING").bind(new_id).execute(&mut conn).await?;
+    let id = query("SELECT store_id FROM meta WHERE only_row = 1").scalar(&mut conn).await?;
+    conn.commit().await?;
+    Ok(id)
 }
 
 impl Store {
     /// Which store this is, and the highest epoch of its owner. Reads only.
     pub async fn identify(&self) -> Result<Identity> {
         let mut snapshot = self.reader().snapshot().await?;
-        let epoch =
-            sqlx::query_scalar("SELECT epoch FROM epochs WHERE owner = $1").bind(&self.owner).fetch_optional(&mut *snapshot).await?;
-        let store_id = sqlx::query_scalar("SELECT store_id FROM meta WHERE only_row = 1").fetch_one(&mut *snapshot).await?;
+        let epoch: Option<i64> =
+            query("SELECT epoch FROM epochs WHERE owner = $1").bind(&self.owner).scalar_optional(&mut snapshot).await?;
+        let store_id = query("SELECT store_id FROM meta WHERE only_row = 1").scalar(&mut snapshot).await?;
         Ok(Identity { store_id, epoch: epoch.unwrap_or_default(), version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
-    /// Takes the next epoch of the store's owner: every session before it is fenced.
+    /// Takes the next epoch of the store's owner: every session before it is fenced, once what it has begun is committed.
     pub async fn begin_epoch(&self) -> Result<Session> {
-        let mut writer = self.writer().await;
+        let mut conn = self.database().begin(Scope::Epoch { store: &self.id, owner: &self.owner }).await?;
         let sql =
             "INSERT INTO epochs (owner, epoch) VALUES ($1, 1) ON CONFLICT (owner) DO UPDATE SET epoch = epochs.epoch + 1 RETURNING epoch";
-        let epoch = sqlx::query_scalar(sql).bind(&self.owner).fetch_one(writer.idle().await).await?;
+        let epoch = query(sql).bind(&self.owner).scalar(&mut conn).await?;
+        conn.commit().await?;
         Ok(Session { owner: self.owner.clone(), epoch, store_id: self.id.clone() })
     }
 }

@@ -1,16 +1,15 @@
 //! Erasing an organization, or an account (rule 12): marked first, so that nothing new comes in, then by bounded batches.
 
-use sqlx::{FromRow, QueryBuilder};
+use sqlx::FromRow;
 
 use crate::backend::{BackendError, Erasing};
 use crate::domain::rows::{Key, RowKind};
 
 use super::audit::{self, Action};
-use super::db::{Conn, Db};
+use super::db::{Conn, Erased, Value, query, values};
 use super::error::{Step, Stop, refused};
 use super::keys::{self, Outcome};
 use super::organizations::{self, Organization};
-use super::scrub::Erased;
 use super::tx::Tx;
 use super::{accounts, deletion, queue};
 
@@ -45,11 +44,11 @@ pub(super) async fn organization(tx: &mut Tx, id: i64) -> Step<Erasing> {
 
 async fn begin_organization(tx: &mut Tx, organization: &Organization) -> Step<Erasing> {
     let id = organization.head.id;
-    let sql = "UPDATE organizations SET erasing = 1, remaining = 1
+    let sql = "UPDATE organizations SET erasing = TRUE, remaining = 1
         + (SELECT COUNT(*) FROM operators WHERE organization = $1) + (SELECT COUNT(*) FROM departments WHERE organization = $1)
         + (SELECT COUNT(*) FROM widgets WHERE organization = $1) + (SELECT COUNT(*) FROM transcripts WHERE organization = $1)
         WHERE id = $1 RETURNING remaining";
-    let remaining = sqlx::query_scalar(sql).bind(id).fetch_one(tx.conn()).await?;
+    let remaining = query(sql).bind(id).scalar(tx.conn()).await?;
     queue::drop_all(tx, organization.account, Some(id)).await?;
     audit::record(tx, Action::BeginErasing, RowKind::Organization, &organization.head, organization.account).await?;
     Ok(Erasing { remaining })
@@ -65,7 +64,7 @@ async fn batch(tx: &mut Tx, organization: &Organization) -> Step<bool> {
         record(tx, kind, &erased, organization.account).await?;
     }
     let sql = "DELETE FROM transcripts WHERE id IN (SELECT id FROM transcripts WHERE organization = $1 ORDER BY id LIMIT $2)";
-    let transcripts = sqlx::query(sql).bind(id).bind(room).execute(tx.conn()).await?.rows_affected();
+    let transcripts = query(sql).bind(id).bind(room).execute(tx.conn()).await?;
     room -= i64::try_from(transcripts).unwrap_or(i64::MAX);
     tx.frees(organization.account);
     if room <= 0 {
@@ -95,7 +94,7 @@ async fn rows(conn: &mut Conn, kind: RowKind, organization: i64, room: i64) -> R
             "DELETE FROM widgets WHERE id IN (SELECT id FROM widgets WHERE organization = $1 ORDER BY id LIMIT $2) RETURNING key, external_id"
         }
     };
-    sqlx::query_as(sql).bind(organization).bind(room.max(0)).fetch_all(conn).await
+    query(sql).bind(organization).bind(room.max(0)).fetch_all(conn).await
 }
 
 /// Receipts and audit of a batch, one statement each.
@@ -103,26 +102,24 @@ async fn record(tx: &mut Tx, kind: RowKind, erased: &[ErasedRow], account: i64) 
     if erased.is_empty() {
         return Ok(());
     }
-    let (now, session) = (tx.now.clone(), tx.session.clone());
-    let mut receipts = QueryBuilder::<Db>::new("INSERT INTO receipts (key, kind, outcome, owner, at) ");
-    let keys: Vec<&String> = erased.iter().filter_map(|row| row.key.as_ref()).collect();
-    if !keys.is_empty() {
-        receipts.push_values(keys, |mut row, key| {
-            row.push_bind(key.clone()).push_bind(kind.as_str()).push_bind(Outcome::Erased.as_str());
-            row.push_bind(session.owner.clone()).push_bind(now.clone());
-        });
-        receipts.push(" ON CONFLICT (key) DO NOTHING").build().persistent(false).execute(tx.conn()).await?;
+    let (now, owner, epoch) = (tx.now.clone(), tx.session.owner.clone(), tx.session.epoch);
+    let keys = erased.iter().filter_map(|row| row.key.as_ref());
+    let receipts: Vec<[Value; 5]> =
+        keys.map(|key| [key.into(), kind.as_str().into(), Outcome::Erased.as_str().into(), (&owner).into(), (&now).into()]).collect();
+    if !receipts.is_empty() {
+        let sql = "INSERT INTO receipts (key, kind, outcome, owner, at) VALUES ";
+        values(sql, receipts, " ON CONFLICT (key) DO NOTHING").execute(tx.conn()).await?;
     }
     let facts = "SELECT external_id, seats_held, seats_limit FROM accounts WHERE id = $1";
-    let (account, held, limit): (String, i64, i64) = sqlx::query_as(facts).bind(account).fetch_one(tx.conn()).await?;
-    let mut audit =
-        QueryBuilder::<Db>::new("INSERT INTO audit (at, owner, epoch, action, kind, key, external_id, account, seats_held, seats_limit) ");
-    audit.push_values(erased, |mut row, erased| {
-        row.push_bind(now.clone()).push_bind(session.owner.clone()).push_bind(session.epoch).push_bind(Action::Erase.as_str());
-        row.push_bind(kind.as_str()).push_bind(erased.key.clone()).push_bind(erased.external_id.clone());
-        row.push_bind(account.clone()).push_bind(held).push_bind(limit);
-    });
-    audit.build().persistent(false).execute(tx.conn()).await?;
+    let (account, held, limit): (String, i64, i64) = query(facts).bind(account).fetch_one(tx.conn()).await?;
+    let entry = |row: &ErasedRow| -> [Value; 10] {
+        let ErasedRow { key, external_id } = row;
+        let (at, action, kind) = ((&now).into(), Action::Erase.as_str().into(), kind.as_str().into());
+        let (key, external_id, account) = (key.clone().into(), external_id.into(), (&account).into());
+        [at, (&owner).into(), epoch.into(), action, kind, key, external_id, account, held.into(), limit.into()]
+    };
+    let sql = "INSERT INTO audit (at, owner, epoch, action, kind, key, external_id, account, seats_held, seats_limit) VALUES ";
+    values(sql, erased.iter().map(entry).collect(), "").execute(tx.conn()).await?;
     Ok(())
 }
 
@@ -132,15 +129,15 @@ pub(super) async fn account(tx: &mut Tx, id: i64) -> Step<Erasing> {
         return begin_account(tx, id).await;
     }
     let sql = "SELECT id FROM organizations WHERE account = $1 ORDER BY id LIMIT 1";
-    let next: Option<i64> = sqlx::query_scalar(sql).bind(id).fetch_optional(tx.conn()).await?;
+    let next: Option<i64> = query(sql).bind(id).scalar_optional(tx.conn()).await?;
     if let Some(next) = next {
         let organization = organizations::get(tx.conn(), next).await?;
         batch(tx, &organization).await?;
-        let remaining = sqlx::query_scalar("SELECT remaining FROM accounts WHERE id = $1").bind(id).fetch_one(tx.conn()).await?;
+        let remaining = query("SELECT remaining FROM accounts WHERE id = $1").bind(id).scalar(tx.conn()).await?;
         return Ok(Erasing { remaining: i64::max(remaining, 1) });
     }
     let row = keys::get(tx.conn(), RowKind::Account, id).await?;
-    sqlx::query("DELETE FROM tickets WHERE account = $1").bind(id).execute(tx.conn()).await?;
+    query("DELETE FROM tickets WHERE account = $1").bind(id).execute(tx.conn()).await?;
     deletion::erase_row(tx, RowKind::Account, &row.head, id, Action::Erase).await?;
     tx.erased = Erased::All;
     Ok(Erasing { remaining: 0 })
@@ -151,12 +148,12 @@ async fn begin_account(tx: &mut Tx, id: i64) -> Step<Erasing> {
     if let Some(name) = managed_organization(tx.conn(), id).await? {
         return Err(Stop::Refused(BackendError::InUse(format!("the account has the organization {name}; it is erased first"))));
     }
-    let sql = "UPDATE accounts SET erasing = 1, remaining = 1
+    let sql = "UPDATE accounts SET erasing = TRUE, remaining = 1
         + (SELECT COUNT(*) FROM organizations WHERE account = $1) + (SELECT COUNT(*) FROM operators WHERE account = $1)
         + (SELECT COUNT(*) FROM departments WHERE account = $1) + (SELECT COUNT(*) FROM widgets WHERE account = $1)
         + (SELECT COUNT(*) FROM organizations g JOIN transcripts t ON t.organization = g.id WHERE g.account = $1)
         WHERE id = $1 RETURNING remaining";
-    let remaining = sqlx::query_scalar(sql).bind(id).fetch_one(tx.conn()).await?;
+    let remaining = query(sql).bind(id).scalar(tx.conn()).await?;
     queue::drop_all(tx, id, None).await?;
     audit::record(tx, Action::BeginErasing, RowKind::Account, &row.head, id).await?;
     Ok(Erasing { remaining })
@@ -164,7 +161,7 @@ async fn begin_account(tx: &mut Tx, id: i64) -> Step<Erasing> {
 
 /// `namespace/name` of an organization of the account that has an object.
 async fn managed_organization(conn: &mut Conn, account: i64) -> Result<Option<String>, sqlx::Error> {
-    let sql = "SELECT owner_namespace, owner_name FROM organizations WHERE account = $1 AND key IS NOT NULL AND quarantined = 0 LIMIT 1";
-    let found: Option<(Option<String>, Option<String>)> = sqlx::query_as(sql).bind(account).fetch_optional(conn).await?;
+    let sql = "SELECT owner_namespace, owner_name FROM organizations WHERE account = $1 AND key IS NOT NULL AND NOT quarantined LIMIT 1";
+    let found: Option<(Option<String>, Option<String>)> = query(sql).bind(account).fetch_optional(conn).await?;
     Ok(found.map(|(namespace, name)| format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())))
 }

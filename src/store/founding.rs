@@ -5,6 +5,7 @@ use crate::domain::rows::{DesiredOrganization, Key, OwnerTag, Row, RowKind};
 use crate::domain::seats::Places;
 
 use super::audit::{self, Action};
+use super::db::query;
 use super::error::{Step, Stop, refused};
 use super::organizations::{self, Organization};
 use super::queue::{self, Request};
@@ -116,9 +117,9 @@ async fn insert(tx: &mut Tx, put: &OrganizationPut<'_>, account: &Head) -> Step<
     let sql = "INSERT INTO organizations (external_id, key, owner, owner_namespace, owner_name, account, display_name, language, country,
         time_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
     let Organization { head, display_name, language, country, time_zone, .. } = organization.clone();
-    let statement = sqlx::query_scalar(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
+    let statement = query(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
     let statement = statement.bind(head.owner_name).bind(account.id).bind(display_name).bind(language).bind(country).bind(time_zone);
-    organization.head.id = statement.fetch_one(tx.conn()).await?;
+    organization.head.id = statement.scalar(tx.conn()).await?;
     audit::record(tx, Action::Create, RowKind::Organization, &organization.head, account.id).await?;
     Ok(organization)
 }

@@ -5,7 +5,7 @@ use crate::domain::rows::RowKind;
 use crate::domain::seats::{self, Leaving};
 
 use super::audit::Action;
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::deletion;
 use super::error::{Step, refused};
 use super::operators::{self, Operator, select_operators};
@@ -13,18 +13,18 @@ use super::queue::{Ticket, select_tickets};
 use super::tx::Tx;
 
 pub(super) const LEAVING: &str =
-    select_operators!("WHERE p.organization = $1 AND p.leaving IS NOT NULL AND p.suspended = 0 ORDER BY p.id LIMIT 1");
+    select_operators!("WHERE p.organization = $1 AND p.leaving IS NOT NULL AND NOT p.suspended ORDER BY p.id LIMIT 1");
 
 /// The operator who wants to leave an organization and is its last seat holder, or was.
 pub(super) async fn leaving(tx: &mut Tx, organization: i64) -> Result<Option<Operator>, sqlx::Error> {
-    sqlx::query_as(LEAVING).bind(organization).fetch_optional(tx.conn()).await
+    query(LEAVING).bind(organization).fetch_optional(tx.conn()).await
 }
 
 pub(super) const OTHERS_HOLD: &str =
-    "SELECT EXISTS (SELECT 1 FROM operators WHERE organization = $1 AND suspended = 0 AND quarantined = 0 AND id <> $2)";
+    "SELECT EXISTS (SELECT 1 FROM operators WHERE organization = $1 AND NOT suspended AND NOT quarantined AND id <> $2)";
 
 async fn others_hold(conn: &mut Conn, operator: &Operator) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(OTHERS_HOLD).bind(operator.organization).bind(operator.head.id).fetch_one(conn).await
+    query(OTHERS_HOLD).bind(operator.organization).bind(operator.head.id).scalar(conn).await
 }
 
 /// Lets an operator give up its seat, or refuses and remembers the wish: a successor may take over.
@@ -43,21 +43,23 @@ pub(super) async fn may_leave(tx: &mut Tx, operator: &Operator, how: Leaving) ->
     refused(BackendError::LastOperator)
 }
 
-pub(super) const SUCCESSOR: &str = select_tickets!("WHERE organization = $1 AND kind = 'Operator' AND paused = 0 ORDER BY number LIMIT 1");
+pub(super) const SUCCESSOR: &str = select_tickets!("WHERE organization = $1 AND kind = 'Operator' AND NOT paused ORDER BY number LIMIT 1");
 
 /// Whoever waits first for a seat in the organization is handed this one when it asks again.
 async fn call_successor(tx: &mut Tx, organization: i64) -> Result<(), sqlx::Error> {
-    let successor: Option<Ticket> = sqlx::query_as(SUCCESSOR).bind(organization).fetch_optional(tx.conn()).await?;
+    let successor: Option<Ticket> = query(SUCCESSOR).bind(organization).fetch_optional(tx.conn()).await?;
     if let Some(successor) = successor {
-        tx.wake(successor.tag(), None);
+        tx.wake(&successor.owner, successor.tag(), None);
     }
     Ok(())
 }
 
 /// Tells whoever wants to leave that it may: another holds a seat now.
 pub(super) fn tell(tx: &mut Tx, leaving: Option<&Operator>) {
-    if let Some(tag) = leaving.and_then(|operator| operator.head.tag(RowKind::Operator)) {
-        tx.wake(tag, None);
+    if let Some(head) = leaving.map(|operator| &operator.head)
+        && let (Some(owner), Some(tag)) = (&head.owner, head.tag(RowKind::Operator))
+    {
+        tx.wake(owner, tag, None);
     }
 }
 

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use crate::domain::rows::{Key, RowKind};
 
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::rows::Head;
 use super::tx::Tx;
 
@@ -22,12 +22,12 @@ pub(super) const FIND_EXTERNAL: &str = "SELECT 'Account' AS kind, id FROM accoun
 
 /// The row of a key.
 pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<(RowKind, i64)>, sqlx::Error> {
-    Ok(found(sqlx::query_as(FIND).bind(&key.0).fetch_optional(conn).await?))
+    Ok(found(query(FIND).bind(&key.0).fetch_optional(conn).await?))
 }
 
 /// The row of an external id.
 pub(super) async fn find_external(conn: &mut Conn, external_id: &str) -> Result<Option<(RowKind, i64)>, sqlx::Error> {
-    Ok(found(sqlx::query_as(FIND_EXTERNAL).bind(external_id).fetch_optional(conn).await?))
+    Ok(found(query(FIND_EXTERNAL).bind(external_id).fetch_optional(conn).await?))
 }
 
 fn found(row: Option<(String, i64)>) -> Option<(RowKind, i64)> {
@@ -58,14 +58,14 @@ pub(super) const OUTCOME: &str = "SELECT outcome FROM receipts WHERE key = $1";
 
 /// How the row of a key went; `None`: it did not.
 pub(super) async fn outcome(conn: &mut Conn, key: &Key) -> Result<Option<Outcome>, sqlx::Error> {
-    let text: Option<String> = sqlx::query_scalar(OUTCOME).bind(&key.0).fetch_optional(conn).await?;
+    let text: Option<String> = query(OUTCOME).bind(&key.0).scalar_optional(conn).await?;
     Ok(text.as_deref().map(Outcome::parse))
 }
 
 /// Writes the receipt of a key; one that has one keeps the first.
 pub(super) async fn write_receipt(tx: &mut Tx, kind: RowKind, key: &str, outcome: Outcome) -> Result<(), sqlx::Error> {
     let sql = "INSERT INTO receipts (key, kind, outcome, owner, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING";
-    let statement = sqlx::query(sql).bind(key.to_owned()).bind(kind.as_str()).bind(outcome.as_str());
+    let statement = query(sql).bind(key.to_owned()).bind(kind.as_str()).bind(outcome.as_str());
     let statement = statement.bind(tx.session.owner.clone()).bind(tx.now.clone());
     tx.changed = true;
     statement.execute(tx.conn()).await.map(drop)
@@ -98,5 +98,5 @@ pub(super) async fn get(conn: &mut Conn, kind: RowKind, id: i64) -> Result<Place
             "SELECT id, external_id, key, owner, owner_namespace, owner_name, quarantined, account FROM widgets WHERE id = $1"
         }
     };
-    sqlx::query_as(sql).bind(id).fetch_one(conn).await
+    query(sql).bind(id).fetch_one(conn).await
 }

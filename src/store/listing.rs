@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::FromRow;
-
 use crate::backend::{BackendError, Cursor, Page, Result};
 use crate::domain::rows::{Key, OwnerTag, Row};
 
 use super::Store;
 use super::accounts::{self, Account, select_accounts};
-use super::db::Conn;
+use super::db::{Conn, Record, query};
 use super::departments::{Department, select_departments};
 use super::operators::{Operator, select_operators};
 use super::organizations::{Organization, select_organizations};
@@ -82,7 +80,7 @@ pub(super) const WIDGETS: &str = select_widgets!(
 );
 pub(super) const MEMBERS: &str = "SELECT d.id, p.key FROM departments d JOIN department_members m ON m.department = d.id
     JOIN operators p ON p.id = m.operator WHERE d.account = $1 AND (d.organization, d.id) > ($2, $3) AND (d.organization, d.id) <= ($4, $5)
-    AND p.quarantined = 0 AND p.key IS NOT NULL";
+    AND NOT p.quarantined AND p.key IS NOT NULL";
 pub(super) const TICKETS: &str = select_tickets!("WHERE account = $1 AND number > $2 ORDER BY number LIMIT $3");
 pub(super) const TICKETS_OF_OWNER: &str = select_tickets!("WHERE owner = $1 AND number > $2 ORDER BY number LIMIT $3");
 pub(super) const ACCOUNTS: &str = select_accounts!("WHERE owner = $1 AND id > $2 AND key IS NOT NULL ORDER BY id LIMIT $3");
@@ -114,7 +112,7 @@ impl Store {
     pub async fn accounts(&self, after: Option<&Cursor>) -> Result<(Vec<Row>, Option<Cursor>)> {
         let mut snapshot = self.reader().snapshot().await?;
         let after = number(after)?;
-        let found: Vec<Account> = sqlx::query_as(ACCOUNTS).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut *snapshot).await?;
+        let found: Vec<Account> = query(ACCOUNTS).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut snapshot).await?;
         let next = full(&found).map(|last| Cursor(last.head.id.to_string()));
         Ok((found.iter().map(Account::row).collect(), next))
     }
@@ -123,8 +121,7 @@ impl Store {
     pub async fn tickets(&self, after: Option<&Cursor>) -> Result<(Vec<OwnerTag>, Option<Cursor>)> {
         let mut snapshot = self.reader().snapshot().await?;
         let after = number(after)?;
-        let found: Vec<Ticket> =
-            sqlx::query_as(TICKETS_OF_OWNER).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut *snapshot).await?;
+        let found: Vec<Ticket> = query(TICKETS_OF_OWNER).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut snapshot).await?;
         let next = full(&found).map(|last| Cursor(last.number.to_string()));
         Ok((found.iter().map(Ticket::tag).collect(), next))
     }
@@ -148,7 +145,7 @@ async fn section(conn: &mut Conn, account: &Account, at: At, room: i64, page: &m
             None
         }
         Section::Organizations => {
-            let statement = sqlx::query_as(ORGANIZATIONS).bind(id).bind(at.id).bind(room);
+            let statement = query(ORGANIZATIONS).bind(id).bind(at.id).bind(room);
             let rows: Vec<Organization> = statement.fetch_all(conn).await?;
             page.rows.extend(rows.iter().map(Organization::row));
             rows.last().map(|last| (0, last.head.id))
@@ -165,7 +162,7 @@ async fn section(conn: &mut Conn, account: &Account, at: At, room: i64, page: &m
             rows.last().map(|last| (last.organization, last.head.id))
         }
         Section::Tickets => {
-            let statement = sqlx::query_as(TICKETS).bind(id).bind(at.id).bind(room);
+            let statement = query(TICKETS).bind(id).bind(at.id).bind(room);
             let tickets: Vec<Ticket> = statement.fetch_all(conn).await?;
             page.tickets.extend(tickets.iter().map(|ticket| (ticket.tag(), ticket.view())));
             tickets.last().map(|last| (0, last.number))
@@ -174,11 +171,8 @@ async fn section(conn: &mut Conn, account: &Account, at: At, room: i64, page: &m
     Ok(last.map(|(organization, id)| At { section: at.section, organization, id }))
 }
 
-async fn rows<T>(conn: &mut Conn, sql: &'static str, account: i64, at: At, room: i64) -> std::result::Result<Vec<T>, sqlx::Error>
-where
-    T: for<'r> FromRow<'r, <super::db::Db as sqlx::Database>::Row> + Send + Unpin,
-{
-    sqlx::query_as(sql).bind(account).bind(at.organization).bind(at.id).bind(room).fetch_all(conn).await
+async fn rows<T: Record>(conn: &mut Conn, sql: &'static str, account: i64, at: At, room: i64) -> std::result::Result<Vec<T>, sqlx::Error> {
+    query(sql).bind(account).bind(at.organization).bind(at.id).bind(room).fetch_all(conn).await
 }
 
 /// Departments come with their members: two statements a page.
@@ -191,7 +185,7 @@ async fn departments(
 ) -> std::result::Result<Option<(i64, i64)>, sqlx::Error> {
     let found: Vec<Department> = rows(conn, DEPARTMENTS, account, at, room).await?;
     let Some(last) = found.last().map(|last| (last.organization, last.head.id)) else { return Ok(None) };
-    let statement = sqlx::query_as(MEMBERS).bind(account).bind(at.organization).bind(at.id).bind(last.0).bind(last.1);
+    let statement = query(MEMBERS).bind(account).bind(at.organization).bind(at.id).bind(last.0).bind(last.1);
     let pairs: Vec<(i64, String)> = statement.fetch_all(conn).await?;
     let mut members: HashMap<i64, BTreeSet<Key>> = HashMap::new();
     for (department, key) in pairs {

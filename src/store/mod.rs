@@ -1,14 +1,16 @@
 //! The account store: the rules' last word.
 //!
-//! One file of `SQLite`, one process that writes (rule 21), one transaction for each mutation. Every transaction takes the same steps:
+//! A file of `SQLite`, which one process writes (rule 21), or a database of `PostgreSQL`, which any number of them write. Each mutation is
+//! one transaction, alone with the accounts it is about: by the one writer there, by locks here ([`db::postgres`] says which and why
+//! they suffice). Every transaction takes the same steps:
 //!
 //! ```text
-//! fence ─► receipts ─► parent ─► facts ─► domain::seats decides ─► rows + audit ─► grants ─► commit ─► wakes
+//! locks ─► fence ─► receipts ─► parent ─► facts ─► domain::seats decides ─► rows + audit ─► grants ─► commit ─► wakes
 //! ```
 //!
 //! The rules are not in SQL: a transaction loads facts and asks [`crate::domain::seats`]. Where nothing differs from what is stored,
-//! nothing is written, not even to the audit table. Statements are portable to `PostgreSQL` and take a connection by the alias in
-//! `db`, so that the same functions can be compiled for it.
+//! nothing is written, not even to the audit table. Every statement is written once and understood by both databases; what only one of
+//! them has is in [`db`].
 //!
 //! Invariants, after every commit: what accounts hold and have reserved is what their rows and tickets say; every ticket that is not
 //! paused and whose needs are free is reserved; an organization that has a row and is not being erased has a seat holder.
@@ -29,7 +31,6 @@ mod founding;
 mod handover;
 mod keys;
 mod listing;
-mod lock;
 mod lookup;
 mod mutations;
 mod open;
@@ -40,18 +41,19 @@ mod quarantine;
 mod queue;
 mod release;
 mod rows;
-mod scrub;
 mod settle;
 mod transcripts;
 mod tx;
 mod usage;
 mod values;
+mod wakes;
 mod widgets;
 
 #[cfg(test)]
 mod tests;
 
 pub use check::{Finding, Level};
+pub use db::Location;
 pub use error::StoreError;
 pub use open::{Reader, Store};
 pub use orphans::{Orphan, OrphanState};

@@ -9,7 +9,7 @@ use crate::domain::seats::Leaving;
 use crate::domain::text::fold_email;
 
 use super::audit::{self, Action};
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::error::Step;
 use super::organizations::Parent;
 use super::rows::{Head, narrow};
@@ -169,12 +169,12 @@ pub(super) const BY_KEY: &str = select_operators!("WHERE p.key = $1");
 
 /// The operator of a key.
 pub(super) async fn find(conn: &mut Conn, key: &Key) -> std::result::Result<Option<Operator>, sqlx::Error> {
-    sqlx::query_as(BY_KEY).bind(&key.0).fetch_optional(conn).await
+    query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
 /// The operator of an id of ours.
 pub(super) async fn get(conn: &mut Conn, id: i64) -> std::result::Result<Operator, sqlx::Error> {
-    sqlx::query_as(select_operators!("WHERE p.id = $1")).bind(id).fetch_one(conn).await
+    query(select_operators!("WHERE p.id = $1")).bind(id).fetch_one(conn).await
 }
 
 /// Inserts a row; its id is set.
@@ -184,10 +184,10 @@ pub(super) async fn insert(tx: &mut Tx, operator: &mut Operator) -> Step<()> {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
     let Operator { head, organization, account, email, email_folded, display_name, nickname, role, suspended, position, .. } =
         operator.clone();
-    let statement = sqlx::query_scalar(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
+    let statement = query(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
     let statement = statement.bind(head.owner_name).bind(organization).bind(account).bind(email).bind(email_folded);
-    let statement = statement.bind(display_name).bind(nickname).bind(role).bind(i64::from(suspended)).bind(position);
-    operator.head.id = statement.fetch_one(tx.conn()).await?;
+    let statement = statement.bind(display_name).bind(nickname).bind(role).bind(suspended).bind(position);
+    operator.head.id = statement.scalar(tx.conn()).await?;
     Ok(audit::record(tx, Action::Create, RowKind::Operator, &operator.head, operator.account).await?)
 }
 
@@ -196,9 +196,9 @@ pub(super) async fn update(tx: &mut Tx, operator: &Operator, action: Action) -> 
     let sql = "UPDATE operators SET key = $2, owner = $3, owner_namespace = $4, owner_name = $5, quarantined = $6, email = $7,
         email_folded = $8, display_name = $9, nickname = $10, role = $11, suspended = $12, position = $13, leaving = $14 WHERE id = $1";
     let Operator { head, email, email_folded, display_name, nickname, role, suspended, position, leaving, .. } = operator.clone();
-    let statement = sqlx::query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
-    let statement = statement.bind(i64::from(head.quarantined)).bind(email).bind(email_folded).bind(display_name).bind(nickname);
-    statement.bind(role).bind(i64::from(suspended)).bind(position).bind(leaving).execute(tx.conn()).await?;
+    let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
+    let statement = statement.bind(head.quarantined).bind(email).bind(email_folded).bind(display_name).bind(nickname);
+    statement.bind(role).bind(suspended).bind(position).bind(leaving).execute(tx.conn()).await?;
     Ok(audit::record(tx, action, RowKind::Operator, &operator.head, operator.account).await?)
 }
 

@@ -6,7 +6,7 @@ use crate::backend::{BackendError, Session};
 use crate::domain::rows::{DesiredOrganization, Fields, Key, OrganizationFields, OwnerTag, Reach, Row, RowKind};
 
 use super::audit::{self, Action};
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::error::{Step, refused};
 use super::rows::Head;
 use super::tx::Tx;
@@ -18,9 +18,9 @@ macro_rules! select_organizations {
             "SELECT g.id, g.external_id, g.key, g.owner, g.owner_namespace, g.owner_name, g.quarantined, g.account, ",
             "a.key AS account_key, a.quarantined AS account_quarantined, g.erasing, g.remaining, g.starter_made, ",
             "g.display_name, g.language, g.country, g.time_zone, ",
-            "(SELECT COUNT(*) FROM departments d WHERE d.organization = g.id AND d.quarantined = 0) AS departments, ",
+            "(SELECT COUNT(*) FROM departments d WHERE d.organization = g.id AND NOT d.quarantined) AS departments, ",
             "EXISTS (SELECT 1 FROM departments d JOIN department_members m ON m.department = d.id JOIN operators p ON p.id = m.operator ",
-            "WHERE d.organization = g.id AND d.quarantined = 0 AND p.quarantined = 0 AND p.suspended = 0) AS assigned ",
+            "WHERE d.organization = g.id AND NOT d.quarantined AND NOT p.quarantined AND NOT p.suspended) AS assigned ",
             "FROM organizations g JOIN accounts a ON a.id = g.account ",
             $tail
         )
@@ -96,17 +96,17 @@ pub(super) const BY_KEY: &str = select_organizations!("WHERE g.key = $1");
 
 /// The organization of a key.
 pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Organization>, sqlx::Error> {
-    sqlx::query_as(BY_KEY).bind(&key.0).fetch_optional(conn).await
+    query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
 /// The organization of an id of ours.
 pub(super) async fn get(conn: &mut Conn, id: i64) -> Result<Organization, sqlx::Error> {
-    sqlx::query_as(select_organizations!("WHERE g.id = $1")).bind(id).fetch_one(conn).await
+    query(select_organizations!("WHERE g.id = $1")).bind(id).fetch_one(conn).await
 }
 
 pub(super) const PARENT: &str = "SELECT g.id, g.key, g.account,
     EXISTS (SELECT 1 FROM operators p WHERE p.organization = g.id AND p.leaving IS NOT NULL) AS has_leaving
-    FROM organizations g WHERE g.key = $1 AND g.erasing = 0 AND g.quarantined = 0";
+    FROM organizations g WHERE g.key = $1 AND NOT g.erasing AND NOT g.quarantined";
 
 /// An organization that takes new rows.
 #[derive(Clone, Debug, FromRow)]
@@ -120,7 +120,7 @@ pub(super) struct Parent {
 
 /// The organization of a key, as a parent; refused where there is none that takes new rows.
 pub(super) async fn parent(tx: &mut Tx, key: &Key) -> Step<Parent> {
-    match sqlx::query_as(PARENT).bind(&key.0).fetch_optional(tx.conn()).await? {
+    match query(PARENT).bind(&key.0).fetch_optional(tx.conn()).await? {
         Some(parent) => Ok(parent),
         None => refused(BackendError::ParentNotFound(RowKind::Organization)),
     }
@@ -131,8 +131,8 @@ pub(super) async fn update(tx: &mut Tx, organization: &Organization) -> Step<()>
     let sql = "UPDATE organizations SET key = $2, owner = $3, owner_namespace = $4, owner_name = $5, quarantined = $6,
         starter_made = $7, display_name = $8, language = $9, country = $10, time_zone = $11 WHERE id = $1";
     let Organization { head, starter_made, display_name, language, country, time_zone, .. } = organization.clone();
-    let statement = sqlx::query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
-    let statement = statement.bind(i64::from(head.quarantined)).bind(i64::from(starter_made)).bind(display_name);
+    let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
+    let statement = statement.bind(head.quarantined).bind(starter_made).bind(display_name);
     statement.bind(language).bind(country).bind(time_zone).execute(tx.conn()).await?;
     Ok(audit::record(tx, Action::Update, RowKind::Organization, &organization.head, organization.account).await?)
 }

@@ -3,14 +3,14 @@
 use serde::Serialize;
 use sqlx::FromRow;
 
-use crate::backend::{Erasing, Session};
+use crate::backend::{BackendError, Erasing, Session};
 use crate::domain::rows::RowKind;
 
 use super::audit::Action;
+use super::db::{Erased, Scope, query};
 use super::error::{Step, StoreError};
 use super::keys::Placed;
 use super::open::Reader;
-use super::scrub::Erased;
 use super::tx::Tx;
 use super::{Store, deletion, erasure, handover, keys, operators};
 
@@ -59,9 +59,9 @@ struct Listed {
 }
 
 const ACCOUNTS: &str = "SELECT external_id, quarantined, external_id AS account, NULL AS organization, owner_namespace, owner_name
-    FROM accounts WHERE key IS NULL OR quarantined = 1 ORDER BY id";
+    FROM accounts WHERE key IS NULL OR quarantined ORDER BY id";
 const ORGANIZATIONS: &str = "SELECT g.external_id, g.quarantined, a.external_id AS account, NULL AS organization, g.owner_namespace,
-    g.owner_name FROM organizations g JOIN accounts a ON a.id = g.account WHERE g.key IS NULL OR g.quarantined = 1 ORDER BY g.id";
+    g.owner_name FROM organizations g JOIN accounts a ON a.id = g.account WHERE g.key IS NULL OR g.quarantined ORDER BY g.id";
 
 macro_rules! below {
     ($table:literal) => {
@@ -70,7 +70,7 @@ macro_rules! below {
              FROM ",
             $table,
             " r JOIN accounts a ON a.id = r.account JOIN organizations g ON g.id = r.organization
-             WHERE r.key IS NULL OR r.quarantined = 1 ORDER BY r.id"
+             WHERE r.key IS NULL OR r.quarantined ORDER BY r.id"
         )
     };
 }
@@ -89,7 +89,7 @@ impl Reader {
         let mut snapshot = self.snapshot().await?;
         let mut orphans = Vec::new();
         for (kind, sql) in TABLES {
-            let rows: Vec<Listed> = sqlx::query_as(sql).fetch_all(&mut *snapshot).await?;
+            let rows: Vec<Listed> = query(sql).fetch_all(&mut snapshot).await?;
             orphans.extend(rows.into_iter().map(|row| row.orphan(kind)));
         }
         Ok(orphans)
@@ -114,14 +114,14 @@ impl Store {
     /// `progress` hears how many rows are left. Needs no session: the store's lock keeps controllers out.
     pub async fn erase_row(&self, external_id: &str, mut progress: impl FnMut(Erasing) + Send) -> Result<(), StoreError> {
         let session = Session { owner: "deskplane store erase-row".to_owned(), epoch: 0, store_id: self.id.clone() };
-        let Some((kind, id)) = keys::find_external(&mut *self.reader().snapshot().await?, external_id).await? else {
+        let Some((kind, id)) = keys::find_external(&mut self.reader().snapshot().await?, external_id).await? else {
             return Err(StoreError::Refused(format!(
                 "there is no row {external_id}; `deskplane store orphans` lists those that can be erased"
             )));
         };
         let mut begun = false;
         loop {
-            let mut tx = Tx::unfenced(self, session.clone()).await?;
+            let mut tx = Tx::begin(self, Scope::Orphan { external_id }, session.clone()).await.map_err(BackendError::from)?;
             let row = keys::get(tx.conn(), kind, id).await?;
             // An erasure once begun is finished, whatever the row looks like meanwhile.
             if !begun {
@@ -129,7 +129,7 @@ impl Store {
             }
             begun = true;
             let answer = erase(&mut tx, kind, id, &row).await;
-            let erasing = tx.finish(answer).await.map_err(|error| in_use(kind, error))?;
+            let erasing = tx.finish(answer).await.map_err(|stop| in_use(kind, stop.into()))?;
             progress(erasing);
             if erasing.remaining == 0 {
                 return Ok(());
@@ -163,12 +163,12 @@ fn erasable(kind: RowKind, row: &Placed) -> Result<(), StoreError> {
     }
 }
 
-fn in_use(kind: RowKind, error: crate::backend::BackendError) -> StoreError {
+fn in_use(kind: RowKind, error: BackendError) -> StoreError {
     match error {
-        crate::backend::BackendError::LastOperator => StoreError::Refused(
+        BackendError::LastOperator => StoreError::Refused(
             "this is the last operator of its organization who holds a seat; give the organization another one, or erase it".to_owned(),
         ),
-        crate::backend::BackendError::InUse(what) => StoreError::Refused(format!("the {} is in use: {what}", kind.as_str())),
+        BackendError::InUse(what) => StoreError::Refused(format!("the {} is in use: {what}", kind.as_str())),
         error => StoreError::Failed(error),
     }
 }

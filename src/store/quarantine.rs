@@ -4,6 +4,7 @@ use crate::backend::BackendError;
 use crate::domain::rows::{Key, RowKind};
 
 use super::audit::{self, Action};
+use super::db::query;
 use super::error::{Step, refused};
 use super::rows::Head;
 use super::tx::Tx;
@@ -18,26 +19,26 @@ pub(super) async fn quarantine(tx: &mut Tx, key: &Key) -> Step<()> {
         return Ok(());
     }
     let sql = match kind {
-        RowKind::Account => "UPDATE accounts SET quarantined = 1 WHERE id = $1",
-        RowKind::Organization => "UPDATE organizations SET quarantined = 1 WHERE id = $1",
-        RowKind::Operator => "UPDATE operators SET quarantined = 1, leaving = NULL WHERE id = $1",
-        RowKind::Department => "UPDATE departments SET quarantined = 1 WHERE id = $1",
-        RowKind::Widget => "UPDATE widgets SET quarantined = 1 WHERE id = $1",
+        RowKind::Account => "UPDATE accounts SET quarantined = TRUE WHERE id = $1",
+        RowKind::Organization => "UPDATE organizations SET quarantined = TRUE WHERE id = $1",
+        RowKind::Operator => "UPDATE operators SET quarantined = TRUE, leaving = NULL WHERE id = $1",
+        RowKind::Department => "UPDATE departments SET quarantined = TRUE WHERE id = $1",
+        RowKind::Widget => "UPDATE widgets SET quarantined = TRUE WHERE id = $1",
     };
-    sqlx::query(sql).bind(id).execute(tx.conn()).await?;
+    query(sql).bind(id).execute(tx.conn()).await?;
     Ok(audit::record(tx, Action::Quarantine, kind, &row.head, row.account).await?)
 }
 
 /// Leaves a row behind in a parent without an object: quarantined, and matched by no key again.
 pub(super) async fn detach(tx: &mut Tx, kind: RowKind, head: &Head, account: i64) -> Result<(), sqlx::Error> {
     let sql = match kind {
-        RowKind::Account => "UPDATE accounts SET quarantined = 1, key = NULL WHERE id = $1",
-        RowKind::Organization => "UPDATE organizations SET quarantined = 1, key = NULL WHERE id = $1",
-        RowKind::Operator => "UPDATE operators SET quarantined = 1, key = NULL, leaving = NULL WHERE id = $1",
-        RowKind::Department => "UPDATE departments SET quarantined = 1, key = NULL WHERE id = $1",
-        RowKind::Widget => "UPDATE widgets SET quarantined = 1, key = NULL WHERE id = $1",
+        RowKind::Account => "UPDATE accounts SET quarantined = TRUE, key = NULL WHERE id = $1",
+        RowKind::Organization => "UPDATE organizations SET quarantined = TRUE, key = NULL WHERE id = $1",
+        RowKind::Operator => "UPDATE operators SET quarantined = TRUE, key = NULL, leaving = NULL WHERE id = $1",
+        RowKind::Department => "UPDATE departments SET quarantined = TRUE, key = NULL WHERE id = $1",
+        RowKind::Widget => "UPDATE widgets SET quarantined = TRUE, key = NULL WHERE id = $1",
     };
-    sqlx::query(sql).bind(head.id).execute(tx.conn()).await?;
+    query(sql).bind(head.id).execute(tx.conn()).await?;
     audit::record(tx, Action::Detach, kind, head, account).await
 }
 

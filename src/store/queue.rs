@@ -6,7 +6,7 @@ use crate::backend::BackendError;
 use crate::domain::rows::{Key, OwnerTag, RowKind, TicketView};
 use crate::domain::seats::{self, Ledger, Limits, Place, Places};
 
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::error::{Step, Stop};
 use super::settle;
 use super::tx::Tx;
@@ -15,7 +15,7 @@ use super::tx::Tx;
 macro_rules! select_tickets {
     ($tail:literal) => {
         concat!(
-            "SELECT number, key, kind, owner_namespace, owner_name, needs_seats, needs_organizations, needs_widgets, ",
+            "SELECT number, key, kind, owner, owner_namespace, owner_name, needs_seats, needs_organizations, needs_widgets, ",
             "missing, paused, reserved, position FROM tickets ",
             $tail
         )
@@ -29,6 +29,7 @@ pub(super) struct Ticket {
     pub(super) number: i64,
     key: String,
     kind: String,
+    pub(super) owner: String,
     owner_namespace: String,
     owner_name: String,
     needs_seats: i64,
@@ -68,7 +69,7 @@ pub(super) fn place_name(place: Place) -> &'static str {
     }
 }
 
-fn parse_place(name: &str) -> Place {
+pub(super) fn parse_place(name: &str) -> Place {
     Place::ALL.into_iter().find(|&place| place_name(place) == name).unwrap_or(Place::Seat)
 }
 
@@ -76,15 +77,15 @@ pub(super) const BY_KEY: &str = select_tickets!("WHERE key = $1");
 
 /// The ticket of a key.
 pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Ticket>, sqlx::Error> {
-    sqlx::query_as(BY_KEY).bind(&key.0).fetch_optional(conn).await
+    query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
 pub(super) const FACTS: &str = "SELECT seats_limit, organizations_limit, widgets_limit, seats_held, organizations_held, widgets_held,
     seats_reserved, organizations_reserved, widgets_reserved,
-    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Organization' AND t.reserved = 0 AND t.paused = 0)
+    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Organization' AND NOT t.reserved AND NOT t.paused)
         AS organizations_wait,
-    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Operator' AND t.reserved = 0 AND t.paused = 0) AS operators_wait,
-    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Widget' AND t.reserved = 0 AND t.paused = 0) AS widgets_wait
+    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Operator' AND NOT t.reserved AND NOT t.paused) AS operators_wait,
+    EXISTS (SELECT 1 FROM tickets t WHERE t.account = $1 AND t.kind = 'Widget' AND NOT t.reserved AND NOT t.paused) AS widgets_wait
     FROM accounts WHERE id = $1";
 
 /// The numbers of an account, and which kinds have somebody in line.
@@ -106,7 +107,7 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) async fn load(conn: &mut Conn, account: i64) -> Result<Self, sqlx::Error> {
-        sqlx::query_as(FACTS).bind(account).fetch_one(conn).await
+        query(FACTS).bind(account).fetch_one(conn).await
     }
 
     /// The ledger with all reservations.
@@ -194,15 +195,15 @@ pub(super) async fn wait(tx: &mut Tx, request: &Request<'_>, hearing: Hearing, m
 }
 
 pub(super) const AHEAD: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM tickets
-    WHERE account = $1 AND missing = $2 AND reserved = 0 AND paused = 0 LIMIT 10) AS ahead";
+    WHERE account = $1 AND missing = $2 AND NOT reserved AND NOT paused LIMIT 10) AS ahead";
 
 async fn draw(tx: &mut Tx, request: &Request<'_>, missing: Place) -> Result<Option<i64>, sqlx::Error> {
-    let ahead = sqlx::query_scalar(AHEAD).bind(request.account).bind(place_name(missing)).fetch_one(tx.conn()).await?;
+    let ahead = query(AHEAD).bind(request.account).bind(place_name(missing)).scalar(tx.conn()).await?;
     let position = seats::place_in_line(ahead);
     let sql = "INSERT INTO tickets (key, kind, owner, owner_namespace, owner_name, account, organization, needs_seats,
         needs_organizations, needs_widgets, missing, position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     let (tag, needs) = (request.tag, request.needs);
-    let statement = sqlx::query(sql).bind(tag.key.0.clone()).bind(tag.kind.as_str()).bind(tx.session.owner.clone());
+    let statement = query(sql).bind(tag.key.0.clone()).bind(tag.kind.as_str()).bind(tx.session.owner.clone());
     let statement = statement.bind(tag.namespace.clone()).bind(tag.name.clone()).bind(request.account).bind(request.organization);
     let statement = statement.bind(needs.seats).bind(needs.organizations).bind(needs.widgets).bind(place_name(missing)).bind(position);
     statement.execute(tx.conn()).await?;
@@ -213,18 +214,18 @@ async fn draw(tx: &mut Tx, request: &Request<'_>, missing: Place) -> Result<Opti
 /// Another place is missing now than when the ticket was last looked at.
 async fn move_line(tx: &mut Tx, own: &Ticket, account: i64, missing: Place) -> Result<Option<i64>, sqlx::Error> {
     let sql = "UPDATE tickets SET missing = $2, position = NULL WHERE number = $1";
-    sqlx::query(sql).bind(own.number).bind(place_name(missing)).execute(tx.conn()).await?;
+    query(sql).bind(own.number).bind(place_name(missing)).execute(tx.conn()).await?;
     tx.frees(account);
     settle::settle(tx, account).await?;
     let sql = "SELECT position FROM tickets WHERE number = $1";
-    Ok(sqlx::query_scalar(sql).bind(own.number).fetch_optional(tx.conn()).await?.flatten())
+    Ok(query(sql).bind(own.number).scalar_optional(tx.conn()).await?.flatten())
 }
 
 pub(super) const DROP: &str = "DELETE FROM tickets WHERE key = $1 RETURNING account";
 
 /// The ticket was used, or is no longer wanted: others move up, and what was reserved for it and is not used goes on.
 pub(super) async fn drop_of(tx: &mut Tx, key: &Key) -> Result<(), sqlx::Error> {
-    if let Some(account) = sqlx::query_scalar(DROP).bind(&key.0).fetch_optional(tx.conn()).await? {
+    if let Some(account) = query(DROP).bind(&key.0).scalar_optional(tx.conn()).await? {
         tx.frees(account);
     }
     Ok(())
@@ -237,8 +238,8 @@ pub(super) async fn used(tx: &mut Tx, hearing: &Hearing, key: &Key) -> Result<()
 
 /// Marks a ticket as paused, or not. A paused ticket keeps its number, is skipped, and gives up what was reserved for it.
 pub(super) async fn pause(tx: &mut Tx, key: &Key, paused: bool) -> Step<()> {
-    let sql = "UPDATE tickets SET paused = $2, reserved = 0, position = NULL WHERE key = $1 AND paused <> $2 RETURNING account";
-    let account = sqlx::query_scalar(sql).bind(&key.0).bind(i64::from(paused)).fetch_optional(tx.conn()).await?;
+    let sql = "UPDATE tickets SET paused = $2, reserved = FALSE, position = NULL WHERE key = $1 AND paused <> $2 RETURNING account";
+    let account = query(sql).bind(&key.0).bind(paused).scalar_optional(tx.conn()).await?;
     if let Some(account) = account {
         tx.frees(account);
     }
@@ -248,10 +249,10 @@ pub(super) async fn pause(tx: &mut Tx, key: &Key, paused: bool) -> Step<()> {
 /// Drops all tickets of an organization, or of an account without one.
 pub(super) async fn drop_all(tx: &mut Tx, account: i64, organization: Option<i64>) -> Result<(), sqlx::Error> {
     let dropped = match organization {
-        Some(organization) => sqlx::query("DELETE FROM tickets WHERE organization = $1").bind(organization).execute(tx.conn()).await?,
-        None => sqlx::query("DELETE FROM tickets WHERE account = $1").bind(account).execute(tx.conn()).await?,
+        Some(organization) => query("DELETE FROM tickets WHERE organization = $1").bind(organization).execute(tx.conn()).await?,
+        None => query("DELETE FROM tickets WHERE account = $1").bind(account).execute(tx.conn()).await?,
     };
-    if dropped.rows_affected() > 0 {
+    if dropped > 0 {
         tx.frees(account);
     }
     Ok(())

@@ -4,6 +4,7 @@ use crate::backend::{BackendError, Released};
 use crate::domain::rows::{Key, RowKind};
 
 use super::audit::{self, Action};
+use super::db::query;
 use super::error::{Step, refused};
 use super::keys::{self, Outcome};
 use super::tx::Tx;
@@ -82,8 +83,8 @@ async fn organization(tx: &mut Tx, id: i64) -> Step<Released> {
 
 async fn account(tx: &mut Tx, id: i64) -> Step<Released> {
     let account = accounts::get(tx.conn(), id).await?;
-    let sql = "SELECT EXISTS (SELECT 1 FROM organizations WHERE account = $1 AND erasing = 1)";
-    if account.erasing || sqlx::query_scalar(sql).bind(id).fetch_one(tx.conn()).await? {
+    let sql = "SELECT EXISTS (SELECT 1 FROM organizations WHERE account = $1 AND erasing)";
+    if account.erasing || query(sql).bind(id).scalar(tx.conn()).await? {
         return being_erased();
     }
     queue::drop_all(tx, id, None).await?;
@@ -100,8 +101,8 @@ async fn clear(tx: &mut Tx, tables: &[(&'static str, &'static str)], id: i64) ->
     let mut rows = 0;
     for &(receipts, clear) in tables {
         let (owner, now) = (tx.session.owner.clone(), tx.now.clone());
-        sqlx::query(receipts).bind(id).bind(owner).bind(now).execute(tx.conn()).await?;
-        let cleared = sqlx::query(clear).bind(id).execute(tx.conn()).await?.rows_affected();
+        query(receipts).bind(id).bind(owner).bind(now).execute(tx.conn()).await?;
+        let cleared = query(clear).bind(id).execute(tx.conn()).await?;
         rows += i64::try_from(cleared).unwrap_or_default();
     }
     Ok(rows)

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::domain::rows::{RowKind, TicketView};
 use crate::domain::seats::{self, Ledger, Place};
 
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::queue::{Facts, Ticket, place_name, select_tickets};
 use super::tx::Tx;
 
@@ -32,11 +32,11 @@ pub(super) async fn settle(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-pub(super) const REVOKE: &str = "UPDATE tickets SET reserved = 0 WHERE account = $1 AND reserved = 1";
+pub(super) const REVOKE: &str = "UPDATE tickets SET reserved = FALSE WHERE account = $1 AND reserved";
 
 /// Takes all reservations back, for what they reserved may no longer be there. Settling reserves anew, in order.
 pub(super) async fn revoke(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(REVOKE).bind(account).execute(tx.conn()).await?;
+    query(REVOKE).bind(account).execute(tx.conn()).await?;
     tx.frees(account);
     Ok(())
 }
@@ -67,7 +67,7 @@ async fn grant(tx: &mut Tx, account: i64, ledger: &mut Ledger) -> Result<(), sql
 }
 
 pub(super) const LINE: &str =
-    select_tickets!("WHERE account = $1 AND kind = $2 AND number > $3 AND reserved = 0 AND paused = 0 ORDER BY number LIMIT $4");
+    select_tickets!("WHERE account = $1 AND kind = $2 AND number > $3 AND NOT reserved AND NOT paused ORDER BY number LIMIT $4");
 
 /// The first tickets of a kind that wait.
 struct Line {
@@ -78,7 +78,7 @@ struct Line {
 
 impl Line {
     async fn load(conn: &mut Conn, account: i64, kind: RowKind, after: i64) -> Result<Self, sqlx::Error> {
-        let statement = sqlx::query_as(LINE).bind(account).bind(kind.as_str()).bind(after).bind(CHUNK);
+        let statement = query(LINE).bind(account).bind(kind.as_str()).bind(after).bind(CHUNK);
         let tickets: Vec<Ticket> = statement.fetch_all(conn).await?;
         let more = i64::try_from(tickets.len()).is_ok_and(|length| length == CHUNK);
         Ok(Self { kind, tickets: tickets.into(), more })
@@ -90,37 +90,37 @@ impl Line {
 }
 
 async fn reserve(tx: &mut Tx, ticket: &Ticket) -> Result<(), sqlx::Error> {
-    let sql = "UPDATE tickets SET reserved = 1, position = NULL WHERE number = $1";
-    sqlx::query(sql).bind(ticket.number).execute(tx.conn()).await?;
+    let sql = "UPDATE tickets SET reserved = TRUE, position = NULL WHERE number = $1";
+    query(sql).bind(ticket.number).execute(tx.conn()).await?;
     tx.changed = true;
     let view = TicketView { position: None, reserved: true, ..ticket.view() };
-    tx.wake(ticket.tag(), Some(view));
+    tx.wake(&ticket.owner, ticket.tag(), Some(view));
     Ok(())
 }
 
 /// The place told before is kept as 0: it was told, and is no longer right.
 pub(super) const RENAME_MISSING: &str = "UPDATE tickets SET missing = $2, position = CASE WHEN position IS NULL THEN NULL ELSE 0 END
-    WHERE account = $1 AND kind = 'Organization' AND reserved = 0 AND paused = 0 AND missing <> $2";
+    WHERE account = $1 AND kind = 'Organization' AND NOT reserved AND NOT paused AND missing <> $2";
 
 /// An organization needs two places: which of them is missing first changes while it waits. Operators and widgets need one.
 async fn rename_missing(tx: &mut Tx, account: i64, ledger: &Ledger) -> Result<(), sqlx::Error> {
     let Some(missing) = ledger.first_missing(seats::Places::ORGANIZATION) else { return Ok(()) };
-    let renamed = sqlx::query(RENAME_MISSING).bind(account).bind(place_name(missing)).execute(tx.conn()).await?;
-    tx.changed |= renamed.rows_affected() > 0;
+    let renamed = query(RENAME_MISSING).bind(account).bind(place_name(missing)).execute(tx.conn()).await?;
+    tx.changed |= renamed > 0;
     Ok(())
 }
 
 pub(super) const FIRST_IN_LINE: &str =
-    select_tickets!("WHERE account = $1 AND missing = $2 AND reserved = 0 AND paused = 0 ORDER BY number LIMIT $3");
+    select_tickets!("WHERE account = $1 AND missing = $2 AND NOT reserved AND NOT paused ORDER BY number LIMIT $3");
 
 pub(super) const NO_LONGER_TOLD: &str = "UPDATE tickets SET position = NULL
     WHERE account = $1 AND missing = $2 AND number > $3 AND position IS NOT NULL
-    RETURNING number, key, kind, owner_namespace, owner_name, needs_seats, needs_organizations, needs_widgets,
+    RETURNING number, key, kind, owner, owner_namespace, owner_name, needs_seats, needs_organizations, needs_widgets,
         missing, paused, reserved, position";
 
 /// Tells the first of a line their places, where they changed.
 async fn tell(tx: &mut Tx, account: i64, place: Place) -> Result<(), sqlx::Error> {
-    let statement = sqlx::query_as(FIRST_IN_LINE).bind(account).bind(place_name(place)).bind(seats::TOLD_PLACES);
+    let statement = query(FIRST_IN_LINE).bind(account).bind(place_name(place)).bind(seats::TOLD_PLACES);
     let first: Vec<Ticket> = statement.fetch_all(tx.conn()).await?;
     let last = first.last().map(|ticket| ticket.number);
     let full = seats::place_in_line(i64::try_from(first.len()).unwrap_or(i64::MAX)).is_none();
@@ -128,18 +128,18 @@ async fn tell(tx: &mut Tx, account: i64, place: Place) -> Result<(), sqlx::Error
         let position = seats::place_in_line(ahead);
         if ticket.position != position {
             let sql = "UPDATE tickets SET position = $2 WHERE number = $1";
-            sqlx::query(sql).bind(ticket.number).bind(position).execute(tx.conn()).await?;
+            query(sql).bind(ticket.number).bind(position).execute(tx.conn()).await?;
             ticket.position = position;
             tx.changed = true;
-            tx.wake(ticket.tag(), Some(ticket.view()));
+            tx.wake(&ticket.owner, ticket.tag(), Some(ticket.view()));
         }
     }
     if let Some(last) = last.filter(|_| full) {
-        let statement = sqlx::query_as(NO_LONGER_TOLD).bind(account).bind(place_name(place)).bind(last);
+        let statement = query(NO_LONGER_TOLD).bind(account).bind(place_name(place)).bind(last);
         let beyond: Vec<Ticket> = statement.fetch_all(tx.conn()).await?;
         tx.changed |= !beyond.is_empty();
         for ticket in beyond {
-            tx.wake(ticket.tag(), Some(ticket.view()));
+            tx.wake(&ticket.owner, ticket.tag(), Some(ticket.view()));
         }
     }
     Ok(())

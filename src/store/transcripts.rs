@@ -3,6 +3,7 @@
 use crate::backend::{BackendError, Result, Session};
 use crate::domain::rows::{Key, RowKind};
 
+use super::db::query;
 use super::error::{Step, refused};
 use super::tx::Tx;
 use super::{Store, organizations};
@@ -10,9 +11,11 @@ use super::{Store, organizations};
 impl Store {
     /// Inserts transcripts into an organization.
     pub async fn insert_transcripts(&self, session: &Session, organization: &Key, contents: &[String]) -> Result<()> {
-        let mut tx = Tx::begin(self, session, organization).await?;
-        let answer = insert(&mut tx, organization, contents).await;
-        tx.finish(answer).await
+        self.mutate(session, &[organization], |mut tx| async move {
+            let answer = insert(&mut tx, organization, contents).await;
+            tx.finish(answer).await
+        })
+        .await
     }
 }
 
@@ -23,7 +26,7 @@ async fn insert(tx: &mut Tx, organization: &Key, contents: &[String]) -> Step<()
     for content in contents {
         let sql = "INSERT INTO transcripts (organization, started_at, content) VALUES ($1, $2, $3)";
         let now = tx.now.clone();
-        sqlx::query(sql).bind(organization.head.id).bind(now).bind(content).execute(tx.conn()).await?;
+        query(sql).bind(organization.head.id).bind(now).bind(content).execute(tx.conn()).await?;
         tx.changed = true;
     }
     Ok(())

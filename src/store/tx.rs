@@ -1,59 +1,19 @@
 //! One mutation's transaction: fenced when it begins, settled and committed when it ends, rolled back when it is dropped.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
 
 use sqlx::FromRow;
-use tokio::sync::OwnedMutexGuard;
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::backend::{BackendError, Result, Session, Wake};
 use crate::domain::rows::{Key, OwnerTag, TicketView};
 
-use super::db::Conn;
+use super::db::{Conn, Database, Erased, Scope, query};
 use super::error::{Step, Stop, commit_failed, refused};
-use super::scrub::{self, Erased, Scrubber};
+use super::wakes::{Told, Voice};
 use super::{Store, queue, settle};
 
-/// The one connection that writes, and whether a transaction was left open on it.
-#[derive(Debug)]
-pub(super) struct Writer {
-    conn: Conn,
-    open: bool,
-}
-
-impl Writer {
-    pub(super) fn new(conn: Conn) -> Self {
-        Self { conn, open: false }
-    }
-
-    /// The connection without a transaction: one that was left open is rolled back first.
-    pub(super) async fn idle(&mut self) -> &mut Conn {
-        if self.open {
-            self.rollback().await;
-        }
-        &mut self.conn
-    }
-
-    async fn begin(&mut self) -> sqlx::Result<()> {
-        self.idle().await;
-        // Before it is: should this future be dropped while it waits, the transaction may have begun.
-        self.open = true;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.conn).await.map(drop)
-    }
-
-    async fn commit(&mut self) -> sqlx::Result<()> {
-        sqlx::query("COMMIT").execute(&mut self.conn).await?;
-        self.open = false;
-        Ok(())
-    }
-
-    async fn rollback(&mut self) {
-        // An error only says that there is nothing to roll back.
-        let _ = sqlx::query("ROLLBACK").execute(&mut self.conn).await;
-        self.open = false;
-    }
-}
+/// How often a transaction is begun that the database ends in favour of others.
+const ATTEMPTS: usize = 5;
 
 /// Which store it is, the epoch in force, and whether the key's row is gone for good.
 pub(super) const FENCE: &str = "SELECT m.store_id, COALESCE((SELECT e.epoch FROM epochs e WHERE e.owner = $1), 0) AS epoch,
@@ -78,31 +38,37 @@ pub(super) struct Tx {
     subject: Option<Key>,
     outcome: Option<String>,
     freed: BTreeSet<i64>,
-    wakes: Vec<Wake>,
-    writer: OwnedMutexGuard<Writer>,
-    wake_to: UnboundedSender<Wake>,
-    scrubber: Scrubber,
+    wakes: Vec<Told>,
+    conn: Conn,
+    database: Database,
+    voice: Voice,
+}
+
+impl Store {
+    /// A mutation for the first of `keys`, which name all objects that it is about: `work` begins in a transaction, in the right store and
+    /// the epoch in force, and ends it by [`Tx::finish`]. What the database ends in favour of others is begun again.
+    pub(super) async fn mutate<T, W, F>(&self, session: &Session, keys: &[&Key], work: W) -> Result<T>
+    where
+        W: Fn(Tx) -> F,
+        F: Future<Output = Step<T>>,
+    {
+        let scope = Scope::Rows { store: &self.id, owner: &session.owner, keys };
+        let attempt = async || work(Tx::fenced(self, scope, session, keys).await?).await;
+        for _ in 1..ATTEMPTS {
+            match attempt().await {
+                Err(Stop::Overtaken) => {}
+                ended => return Ok(ended?),
+            }
+        }
+        Ok(attempt().await?)
+    }
 }
 
 impl Tx {
-    /// Begins a mutation for `key`: behind all that began before it, and only in the right store and the epoch in force.
-    pub(super) async fn begin(store: &Store, session: &Session, key: &Key) -> Result<Self> {
-        let mut tx = Self::unfenced(store, session.clone()).await?;
-        let fence: Fence = sqlx::query_as(FENCE).bind(&session.owner).bind(&key.0).fetch_one(tx.conn()).await?;
-        if fence.store_id != session.store_id {
-            return Err(BackendError::WrongStore { found: fence.store_id });
-        }
-        if fence.epoch != session.epoch {
-            return Err(BackendError::Fenced { current: fence.epoch });
-        }
-        tx.subject = Some(key.clone());
-        tx.outcome = fence.outcome;
-        Ok(tx)
-    }
-
-    /// Begins a mutation that the store's lock alone protects.
-    pub(super) async fn unfenced(store: &Store, session: Session) -> Result<Self> {
-        let mut tx = Self {
+    /// Begins to write, without asking who does.
+    pub(super) async fn begin(store: &Store, scope: Scope<'_>, session: Session) -> Step<Self> {
+        let conn = store.database().begin(scope).await?;
+        Ok(Self {
             session,
             now: jiff::Timestamp::now().to_string(),
             changed: false,
@@ -111,17 +77,31 @@ impl Tx {
             outcome: None,
             freed: BTreeSet::new(),
             wakes: Vec::new(),
-            writer: store.writer().await,
-            wake_to: store.wakes.clone(),
-            scrubber: store.scrubber.clone(),
-        };
-        tx.writer.begin().await?;
+            conn,
+            database: store.database().clone(),
+            voice: store.voice.clone(),
+        })
+    }
+
+    /// Begins a mutation for the first of the keys.
+    async fn fenced(store: &Store, scope: Scope<'_>, session: &Session, keys: &[&Key]) -> Step<Self> {
+        let mut tx = Self::begin(store, scope, session.clone()).await?;
+        let subject = keys[0];
+        let fence: Fence = query(FENCE).bind(&session.owner).bind(&subject.0).fetch_one(tx.conn()).await?;
+        if fence.store_id != session.store_id {
+            return Err(Stop::Failed(BackendError::WrongStore { found: fence.store_id }));
+        }
+        if fence.epoch != session.epoch {
+            return Err(Stop::Failed(BackendError::Fenced { current: fence.epoch }));
+        }
+        tx.subject = Some(subject.clone());
+        tx.outcome = fence.outcome;
         Ok(tx)
     }
 
     /// The connection, for statements.
     pub(super) fn conn(&mut self) -> &mut Conn {
-        &mut self.writer.conn
+        &mut self.conn
     }
 
     /// Refuses when the row of the key was erased or let go: nothing is made for it again.
@@ -139,82 +119,67 @@ impl Tx {
         self.freed.insert(account);
     }
 
-    /// Wakes an object after the commit.
-    pub(super) fn wake(&mut self, tag: OwnerTag, ticket: Option<TicketView>) {
-        self.wakes.push(Wake { tag, ticket });
+    /// Wakes an object of `owner` after the commit.
+    pub(super) fn wake(&mut self, owner: &str, tag: OwnerTag, ticket: Option<TicketView>) {
+        self.wakes.push(Told { owner: owner.to_owned(), wake: Wake { tag, ticket } });
     }
 
     /// Ends the mutation: commits what it wrote, wakes, and hands its answer back.
-    pub(super) async fn finish<T>(mut self, answer: Step<T>) -> Result<T> {
-        let answer = match answer {
-            Ok(value) => Ok(value),
-            Err(Stop::Failed(error)) => return Err(error),
-            Err(Stop::Refused(error)) => {
-                self.give_up_ticket(&error).await?;
-                Err(error)
+    pub(super) async fn finish<T>(mut self, answer: Step<T>) -> Step<T> {
+        if let Err(stop) = &answer {
+            match stop {
+                Stop::Overtaken | Stop::Failed(_) => return answer,
+                Stop::Refused(error) => self.give_up_ticket(error).await?,
             }
-        };
+        }
         // Also where nothing was written: a wake may be all there is to do.
         if self.changed || !self.wakes.is_empty() {
             self.commit().await?;
-        } else {
-            self.writer.rollback().await;
         }
         answer
     }
 
     /// Whoever is refused for another reason than the limit waits no longer (rule 2).
-    async fn give_up_ticket(&mut self, error: &BackendError) -> Result<()> {
-        if matches!(error, BackendError::LimitExceeded { .. }) {
-            return Ok(());
-        }
+    async fn give_up_ticket(&mut self, error: &BackendError) -> Step<()> {
         match self.subject.clone() {
-            Some(key) => queue::drop_of(self, &key).await.map_err(BackendError::from),
-            None => Ok(()),
+            Some(key) if !matches!(error, BackendError::LimitExceeded { .. }) => Ok(queue::drop_of(self, &key).await?),
+            _ => Ok(()),
         }
     }
 
-    async fn commit(mut self) -> Result<()> {
+    async fn commit(mut self) -> Step<()> {
         for account in std::mem::take(&mut self.freed) {
             settle::settle(&mut self, account).await?;
         }
         if self.erased != Erased::Nothing {
-            scrub::mark_due(self.conn()).await?;
+            self.conn.mark_erased().await?;
+        }
+        self.wakes = last_of_each(std::mem::take(&mut self.wakes));
+        if let Conn::Postgres(transaction) = &mut self.conn {
+            self.voice.announce(transaction.conn(), &self.wakes).await?;
         }
         // From here on it no longer matters whether the caller still waits: a commit without its wakes would leave objects asleep.
         let ending = tokio::spawn(self.conclude());
-        ending.await.unwrap_or_else(|_| Err(BackendError::OutcomeUnknown("the store was closed meanwhile".to_owned())))
+        let closed = || Stop::Failed(BackendError::OutcomeUnknown("the store was closed meanwhile".to_owned()));
+        ending.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    async fn conclude(mut self) -> Result<()> {
-        self.writer.commit().await.map_err(|error| commit_failed(&error))?;
-        for wake in last_of_each(std::mem::take(&mut self.wakes)) {
-            // Nobody listens in a program that only cleans up.
-            let _ = self.wake_to.send(wake);
+    async fn conclude(mut self) -> Step<()> {
+        self.conn.commit().await.map_err(|error| commit_failed(&error))?;
+        // While nobody else can commit: wakes are told in the order of the commits.
+        if let Conn::SqliteWriter(_) = self.conn {
+            self.voice.tell(self.wakes);
         }
-        let (erased, scrubber) = (self.erased, self.scrubber.clone());
-        drop(self);
-        scrubber.scrub(erased).await;
+        drop(self.conn);
+        self.database.erased(self.erased).await;
         Ok(())
     }
 }
 
 /// An object woken twice by one transaction hears the last word only.
-fn last_of_each(wakes: Vec<Wake>) -> Vec<Wake> {
+fn last_of_each(wakes: Vec<Told>) -> Vec<Told> {
     let mut seen = HashSet::new();
-    let mut last: Vec<Wake> = wakes.into_iter().rev().filter(|wake| seen.insert(wake.tag.key.clone())).collect();
+    let mut last: Vec<Told> = wakes.into_iter().rev().filter(|told| seen.insert(told.wake.tag.key.clone())).collect();
     last.reverse();
     last
-}
-
-impl Drop for Tx {
-    /// What was not committed is rolled back: before the next mutation, and at once when there is none.
-    fn drop(&mut self) {
-        if let (true, Ok(runtime)) = (self.writer.open, tokio::runtime::Handle::try_current()) {
-            let writer = Arc::clone(OwnedMutexGuard::mutex(&self.writer));
-            runtime.spawn(async move {
-                writer.lock().await.idle().await;
-            });
-        }
-    }
 }

@@ -7,7 +7,7 @@ use crate::domain::rows::{AccountUsage, Key, RowKind, UsageCounts};
 
 use super::Store;
 use super::accounts;
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::queue::Facts;
 
 impl Store {
@@ -16,8 +16,8 @@ impl Store {
         let mut snapshot = self.reader().snapshot().await?;
         let found = accounts::find(&mut snapshot, account).await?.ok_or(BackendError::ParentNotFound(RowKind::Account))?;
         let counts = by_organization(&mut snapshot, found.head.id).await?;
-        let sql = "SELECT COUNT(*) FROM tickets WHERE account = $1 AND missing = 'Seat' AND reserved = 0 AND organization IS NULL";
-        let founders: i64 = sqlx::query_scalar(sql).bind(found.head.id).fetch_one(&mut *snapshot).await?;
+        let sql = "SELECT COUNT(*) FROM tickets WHERE account = $1 AND missing = 'Seat' AND NOT reserved AND organization IS NULL";
+        let founders: i64 = query(sql).bind(found.head.id).scalar(&mut snapshot).await?;
         let mut total = counts.values().fold(UsageCounts::default(), |total, (_, counts)| add(total, counts));
         total.seats_waiting += founders;
         let organizations = counts.into_values().filter_map(|(key, counts)| key.map(|key| (Key(key), counts))).collect();
@@ -29,25 +29,25 @@ impl Store {
 type Counts = BTreeMap<i64, (Option<String>, UsageCounts)>;
 
 pub(super) const ORGANIZATIONS: &str = "SELECT id, key FROM organizations WHERE account = $1";
-pub(super) const OPERATORS: &str = "SELECT organization, COUNT(*), CAST(COALESCE(SUM(1 - suspended), 0) AS BIGINT),
+pub(super) const OPERATORS: &str = "SELECT organization, COUNT(*), COUNT(*) FILTER (WHERE NOT suspended),
     COUNT(*) - COUNT(key) FROM operators WHERE account = $1 GROUP BY organization";
 pub(super) const DEPARTMENTS: &str = "SELECT organization, COUNT(*) FROM departments WHERE account = $1 GROUP BY organization";
 pub(super) const WIDGETS: &str = "SELECT organization, COUNT(*) FROM widgets WHERE account = $1 GROUP BY organization";
 pub(super) const WAITING: &str = "SELECT organization, COUNT(*) FROM tickets
-    WHERE account = $1 AND missing = 'Seat' AND reserved = 0 AND organization IS NOT NULL GROUP BY organization";
+    WHERE account = $1 AND missing = 'Seat' AND NOT reserved AND organization IS NOT NULL GROUP BY organization";
 
 async fn by_organization(conn: &mut Conn, account: i64) -> std::result::Result<Counts, sqlx::Error> {
-    let organizations: Vec<(i64, Option<String>)> = sqlx::query_as(ORGANIZATIONS).bind(account).fetch_all(&mut *conn).await?;
+    let organizations: Vec<(i64, Option<String>)> = query(ORGANIZATIONS).bind(account).fetch_all(conn).await?;
     let one = UsageCounts { organizations: 1, ..UsageCounts::default() };
     let mut counts: Counts = organizations.into_iter().map(|(id, key)| (id, (key, one))).collect();
-    let operators: Vec<(i64, i64, i64, i64)> = sqlx::query_as(OPERATORS).bind(account).fetch_all(&mut *conn).await?;
+    let operators: Vec<(i64, i64, i64, i64)> = query(OPERATORS).bind(account).fetch_all(conn).await?;
     for (organization, all, holding, unmanaged) in operators {
         if let Some((_, counts)) = counts.get_mut(&organization) {
             (counts.operators, counts.seats_held, counts.unmanaged) = (all, holding, unmanaged);
         }
     }
     for (sql, field) in [(DEPARTMENTS, departments as Field), (WIDGETS, widgets), (WAITING, waiting)] {
-        let rows: Vec<(i64, i64)> = sqlx::query_as(sql).bind(account).fetch_all(&mut *conn).await?;
+        let rows: Vec<(i64, i64)> = query(sql).bind(account).fetch_all(conn).await?;
         for (organization, number) in rows {
             if let Some((_, counts)) = counts.get_mut(&organization) {
                 *field(counts) = number;

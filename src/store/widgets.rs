@@ -7,7 +7,7 @@ use crate::domain::rows::{DesiredWidget, Fields, Key, OwnerTag, Row, RowKind, Wi
 use crate::domain::seats::Places;
 
 use super::audit::{self, Action};
-use super::db::Conn;
+use super::db::{Conn, query};
 use super::error::{Step, Stop};
 use super::organizations::{self, Parent};
 use super::queue::{self, Request};
@@ -104,7 +104,7 @@ pub(super) const BY_KEY: &str = select_widgets!("WHERE w.key = $1");
 
 /// The widget of a key.
 pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Widget>, sqlx::Error> {
-    sqlx::query_as(BY_KEY).bind(&key.0).fetch_optional(conn).await
+    query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
 /// Makes or changes a widget.
@@ -137,11 +137,11 @@ async fn insert(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredWidget, parent: &P
         language, allowed_origins, select_department, select_operator, color)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
     let Widget { head, public_key, display_name, language, allowed_origins, color, .. } = widget.clone();
-    let statement = sqlx::query_scalar(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
+    let statement = query(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
     let statement = statement.bind(head.owner_name).bind(parent.id).bind(parent.account).bind(public_key).bind(display_name);
-    let statement = statement.bind(language).bind(allowed_origins).bind(widget.select_department.map(i64::from));
-    let statement = statement.bind(widget.select_operator.map(i64::from)).bind(color);
-    widget.head.id = statement.fetch_one(tx.conn()).await?;
+    let statement = statement.bind(language).bind(allowed_origins).bind(widget.select_department);
+    let statement = statement.bind(widget.select_operator).bind(color);
+    widget.head.id = statement.scalar(tx.conn()).await?;
     audit::record(tx, Action::Create, RowKind::Widget, &widget.head, widget.account).await?;
     Ok(widget.row())
 }
@@ -153,10 +153,10 @@ async fn change(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredWidget, stored: Wi
         let sql = "UPDATE widgets SET key = $2, owner = $3, owner_namespace = $4, owner_name = $5, quarantined = $6, display_name = $7,
             language = $8, allowed_origins = $9, select_department = $10, select_operator = $11, color = $12 WHERE id = $1";
         let Widget { head, display_name, language, allowed_origins, color, .. } = widget.clone();
-        let statement = sqlx::query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
-        let statement = statement.bind(head.owner_name).bind(i64::from(head.quarantined)).bind(display_name).bind(language);
-        let statement = statement.bind(allowed_origins).bind(widget.select_department.map(i64::from));
-        statement.bind(widget.select_operator.map(i64::from)).bind(color).execute(tx.conn()).await?;
+        let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
+        let statement = statement.bind(head.owner_name).bind(head.quarantined).bind(display_name).bind(language);
+        let statement = statement.bind(allowed_origins).bind(widget.select_department);
+        statement.bind(widget.select_operator).bind(color).execute(tx.conn()).await?;
         audit::record(tx, Action::Update, RowKind::Widget, &widget.head, widget.account).await?;
     }
     Ok(widget.row())

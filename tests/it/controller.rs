@@ -40,8 +40,10 @@ pub struct Controller {
 /// What a test may change about a controller.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// Its store; absent: a new one that goes with the control plane.
+    /// Its store's file; absent: a new one that goes with the control plane.
     pub database: Option<&'a Path>,
+    /// The URL of its store, where that is no file.
+    pub url: Option<&'a str>,
     /// Further arguments.
     pub args: &'a [&'a str],
 }
@@ -84,7 +86,7 @@ impl Controller {
             .args(["-c", script, "bash"])
             .arg(&pid)
             .args([env!("CARGO_BIN_EXE_deskplane"), "controller", "--listen", "127.0.0.1:0", "--database"])
-            .arg(format!("sqlite://{}", database.display()))
+            .arg(options.url.map_or_else(|| format!("sqlite://{}", database.display()), str::to_owned))
             .args(options.args)
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", "info,deskplane=debug")

@@ -73,7 +73,7 @@ async fn ready_only_after_the_listings(plane: &ControlPlane, database: &Path) ->
     let mark = plane.audit_mark().await;
     plane.stop_apiserver();
     let args = ["--owner-id", &system];
-    let controller = Controller::launch(plane, Options { database: Some(database), args: &args }).await;
+    let controller = Controller::launch(plane, Options { database: Some(database), args: &args, ..Options::default() }).await;
     let address = controller.address().await;
     assert_eq!(http_get(&address, "/healthz").0, 200);
     assert_eq!(http_get(&address, "/readyz").0, 503, "nothing can be listed yet");

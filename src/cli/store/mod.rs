@@ -1,17 +1,16 @@
-//! `deskplane store`: looks after the embedded store's file, without a cluster.
+//! `deskplane store`: looks after the embedded store, without a cluster.
 
 mod report;
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::rows::RowKind;
-use crate::store::{Level, Orphan, Store};
+use crate::store::{Level, Location, Orphan, Store};
 
 use super::ask;
-use super::controller::DEFAULT_DATABASE;
+use super::controller::{DATABASES, DEFAULT_DATABASE};
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::{OutputArgs, print, say};
@@ -26,7 +25,7 @@ Examples:
   # Rows without an object: made by others, let go, or left behind
   deskplane store orphans --database sqlite:///data/accounts.db
 
-  # Erase one of them for good; the controller must be stopped
+  # Erase one of them for good; the controller of a file must be stopped
   deskplane store erase-row oper_4tz7k --database sqlite:///data/accounts.db";
 
 /// Arguments of `deskplane store`.
@@ -71,13 +70,13 @@ Examples:
   # From a script
   deskplane store erase-row oper_4tz7k --database sqlite:///data/accounts.db --yes
 
-It needs the store for itself: stop the controller first.";
+A file it needs for itself: stop the controller first. In PostgreSQL it can run beside controllers.";
 
 #[derive(Args, Debug)]
 struct DatabaseArgs {
-    /// The store's file, as the controller names it
-    #[arg(long, env = "DESKPLANE_DATABASE", value_name = "sqlite://PATH", default_value = DEFAULT_DATABASE)]
-    database: String,
+    /// The store, as the controller names it
+    #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES, default_value = DEFAULT_DATABASE)]
+    database: SecretString,
 }
 
 #[derive(Args, Debug)]
@@ -110,30 +109,30 @@ pub async fn run(args: StoreArgs) -> Result<Exit, CliError> {
 }
 
 impl DatabaseArgs {
-    fn path(&self) -> Result<PathBuf, CliError> {
-        Ok(Store::path_of(&self.database)?)
+    fn location(&self) -> Result<Location, CliError> {
+        Ok(Location::parse(self.database.expose_secret())?)
     }
 }
 
 async fn check(args: ReadArgs) -> Result<Exit, CliError> {
-    let path = args.database.path()?;
-    let findings = Store::open_readonly(&path).await?.check().await?;
+    let location = args.database.location()?;
+    let findings = Store::open_readonly(&location).await?.check().await?;
     let wrong = findings.iter().any(|finding| finding.level == Level::Error);
-    print(&Checked::new(&path, findings), args.output.output)?;
+    print(&Checked::new(&location, findings), args.output.output)?;
     Ok(if wrong { Exit::Remains } else { Exit::Ok })
 }
 
 async fn orphans(args: ReadArgs) -> Result<Exit, CliError> {
-    let orphans = Store::open_readonly(&args.database.path()?).await?.orphans().await?;
+    let orphans = Store::open_readonly(&args.database.location()?).await?.orphans().await?;
     print(&Orphans::new(orphans), args.output.output)?;
     Ok(Exit::Ok)
 }
 
 async fn erase_row(args: EraseArgs) -> Result<Exit, CliError> {
-    let path = args.database.path()?;
-    let orphans = Store::open_readonly(&path).await?.orphans().await?;
+    let location = args.database.location()?;
+    let orphans = Store::open_readonly(&location).await?.orphans().await?;
     // Taken before anybody is asked: who holds the store is said at once, and what is shown cannot change meanwhile.
-    let store = Store::open(&path, "deskplane store erase-row").await?;
+    let store = Store::open(&location, "deskplane store erase-row").await?;
     let orphan = orphans.into_iter().find(|orphan| orphan.external_id == args.id);
     if let Some(orphan) = &orphan {
         say(&describe(orphan))?;

@@ -1,12 +1,10 @@
 //! What the store's verbs print.
 
-use std::path::Path;
-
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
 use crate::cli::output::{Report, Style, colored, plural, table};
-use crate::store::{Finding, Level, Orphan, OrphanState};
+use crate::store::{Finding, Level, Location, Orphan, OrphanState};
 
 /// What a check found.
 #[derive(Debug, Serialize)]
@@ -27,8 +25,8 @@ struct Found {
 }
 
 impl Checked {
-    /// The findings in that file.
-    pub fn new(path: &Path, findings: Vec<Finding>) -> Self {
+    /// The findings in that store.
+    pub fn new(location: &Location, findings: Vec<Finding>) -> Self {
         let count = |level| i64::try_from(findings.iter().filter(|finding| finding.level == level).count()).unwrap_or(i64::MAX);
         let (errors, notes) = (count(Level::Error), count(Level::Note));
         let findings = findings.into_iter().map(|Finding { level, subject, detail }| {
@@ -38,7 +36,7 @@ impl Checked {
             };
             Found { level, subject, detail }
         });
-        Self { database: path.display().to_string(), errors, notes, findings: findings.collect() }
+        Self { database: location.to_string(), errors, notes, findings: findings.collect() }
     }
 }
 
@@ -136,15 +134,15 @@ mod tests {
 
     #[test]
     fn a_check_says_whether_the_store_is_whole() {
-        let path = Path::new("accounts.db");
-        assert_eq!(Checked::new(path, vec![]).text(PLAIN), "accounts.db is whole and keeps its rules.\n");
-        let noted = Checked::new(path, vec![finding(Level::Note, "org_1", "is being erased")]);
+        let location = Location::parse("accounts.db").unwrap();
+        assert_eq!(Checked::new(&location, vec![]).text(PLAIN), "accounts.db is whole and keeps its rules.\n");
+        let noted = Checked::new(&location, vec![finding(Level::Note, "org_1", "is being erased")]);
         insta::assert_snapshot!(noted.text(PLAIN), @"
         LEVEL   ABOUT   FOUND
         Note    org_1   is being erased
         accounts.db is whole and keeps its rules.
         ");
-        let wrong = Checked::new(path, vec![finding(Level::Error, "acct_1", "has reserved more than is free")]);
+        let wrong = Checked::new(&location, vec![finding(Level::Error, "acct_1", "has reserved more than is free")]);
         insta::assert_snapshot!(wrong.text(PLAIN), @"
         LEVEL   ABOUT    FOUND
         Error   acct_1   has reserved more than is free

@@ -5,9 +5,21 @@ use std::time::Duration;
 
 use super::*;
 
-#[tokio::test]
-async fn an_older_epoch_is_fenced_and_writes_nothing() {
-    let world = World::with_account(seats(3)).await;
+on_both! {
+    an_older_epoch_is_fenced_and_writes_nothing,
+    another_store_is_refused,
+    two_epochs_race_and_the_older_one_loses,
+    the_queue_survives_a_restart,
+}
+
+on_both! { threads:
+    many_race_for_the_last_seats_and_none_is_sold_twice,
+    a_dropped_call_is_rolled_back_or_completed,
+    a_dropped_call_that_committed_still_wakes,
+}
+
+async fn an_older_epoch_is_fenced_and_writes_nothing(on: On) {
+    let world = World::with_account(on, seats(3)).await;
     world.organization("org").await.unwrap();
     let newer = world.store.begin_epoch().await.unwrap();
     let writes = world.writes().await;
@@ -19,17 +31,15 @@ async fn an_older_epoch_is_fenced_and_writes_nothing() {
     world.operator("org", "tom").await.unwrap();
 }
 
-#[tokio::test]
-async fn another_store_is_refused() {
-    let world = World::with_account(seats(3)).await;
+async fn another_store_is_refused(on: On) {
+    let world = World::with_account(on, seats(3)).await;
     let session = Session { store_id: "store_other".to_owned(), ..world.session.clone() };
     let refused = world.store.delete(&session, &key("acme")).await;
     assert_eq!(refused, Err(BackendError::WrongStore { found: world.store.id().to_owned() }));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_race_for_the_last_seats_and_none_is_sold_twice() {
-    let world = Arc::new(World::with_account(seats(20)).await);
+async fn many_race_for_the_last_seats_and_none_is_sold_twice(on: On) {
+    let world = Arc::new(World::with_account(on, seats(20)).await);
     world.organization("org").await.unwrap();
     let tasks: Vec<_> = (0..100)
         .map(|number| {
@@ -50,9 +60,8 @@ async fn many_race_for_the_last_seats_and_none_is_sold_twice() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn two_epochs_race_and_the_older_one_loses() {
-    let world = World::with_account(seats(20)).await;
+async fn two_epochs_race_and_the_older_one_loses(on: On) {
+    let world = World::with_account(on, seats(20)).await;
     world.organization("org").await.unwrap();
     let mut newest = world.session.clone();
     for round in 0..20 {
@@ -68,9 +77,8 @@ async fn two_epochs_race_and_the_older_one_loses() {
 }
 
 /// A caller that gives up anywhere leaves either everything or nothing, and a store that goes on.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_call_is_rolled_back_or_completed() {
-    let world = World::with_account(seats(1000)).await;
+async fn a_dropped_call_is_rolled_back_or_completed(on: On) {
+    let world = World::with_account(on, seats(1000)).await;
     world.organization("org").await.unwrap();
     for micros in 0..200 {
         let name = format!("o{micros}");
@@ -84,9 +92,8 @@ async fn a_dropped_call_is_rolled_back_or_completed() {
 }
 
 /// Whatever the caller does after the commit, whoever got the seat is woken.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_call_that_committed_still_wakes() {
-    let mut world = World::with_account(seats(2)).await;
+async fn a_dropped_call_that_committed_still_wakes(on: On) {
+    let mut world = World::with_account(on, seats(2)).await;
     world.organization("org").await.unwrap();
     world.operator("org", "tom").await.unwrap();
     missing(world.operator("org", "eva").await);
@@ -97,16 +104,16 @@ async fn a_dropped_call_that_committed_still_wakes() {
         if world.lookup("tom").await == Answer::Erased {
             break;
         }
-        assert!(world.woken().is_empty());
+        assert!(world.woken().await.is_empty());
     }
-    assert_eq!(world.woken(), ["eva"]);
+    assert_eq!(world.woken().await, ["eva"]);
     world.assert_whole().await;
 }
 
 /// A full disk is an error in words; nothing is half written, and the store goes on when there is room.
 #[tokio::test]
 async fn a_full_disk_is_said_and_survived() {
-    let world = World::with_account(seats(5000)).await;
+    let world = World::with_account(On::Sqlite, seats(5000)).await;
     world.organization("org").await.unwrap();
     world.others("PRAGMA max_page_count = 1").await;
     let mut refused = None;
@@ -126,15 +133,14 @@ async fn a_full_disk_is_said_and_survived() {
 
 #[tokio::test]
 async fn a_read_only_store_is_said() {
-    let world = World::with_account(seats(5)).await;
+    let world = World::with_account(On::Sqlite, seats(5)).await;
     world.others("PRAGMA query_only = ON").await;
     let refused = world.organization("org").await;
     assert!(matches!(&refused, Err(BackendError::Transient(why)) if why.contains("read-only")), "{refused:?}");
 }
 
-#[tokio::test]
-async fn the_queue_survives_a_restart() {
-    let mut world = World::with_account(seats(2)).await;
+async fn the_queue_survives_a_restart(on: On) {
+    let mut world = World::with_account(on, seats(2)).await;
     world.organization("org").await.unwrap();
     world.operator("org", "tom").await.unwrap();
     missing(world.operator("org", "eva").await);
@@ -150,7 +156,7 @@ async fn the_queue_survives_a_restart() {
 
 #[tokio::test]
 async fn calls_are_executed_in_the_order_they_were_made() {
-    let world = World::with_account(seats(6)).await;
+    let world = World::with_account(On::Sqlite, seats(6)).await;
     world.organization("org").await.unwrap();
     let names: Vec<String> = (0..10).map(|number| format!("o{number}")).collect();
     futures::future::join_all(names.iter().map(|name| world.operator("org", name))).await;

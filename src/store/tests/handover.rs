@@ -2,15 +2,27 @@
 
 use super::*;
 
-async fn full_organization() -> World {
-    let world = World::with_account(seats(1)).await;
+on_both! {
+    the_last_holder_can_neither_go_nor_be_suspended,
+    a_withdrawn_suspension_is_forgotten,
+    a_successor_takes_the_seat_of_the_deleted_one_and_its_email,
+    a_successor_takes_the_seat_of_the_suspended_one,
+    with_a_free_seat_both_stay_until_the_first_goes,
+    a_seat_is_handed_over_even_where_the_plan_was_lowered,
+    a_seat_is_not_handed_to_another_organization,
+    an_unsuspended_operator_is_a_successor_too,
+    the_last_goes_with_its_organization,
+    a_quarantined_one_is_nobody_to_count_on,
+}
+
+async fn full_organization(on: On) -> World {
+    let world = World::with_account(on, seats(1)).await;
     world.organization_with("org", "tom").await.unwrap();
     world
 }
 
-#[tokio::test]
-async fn the_last_holder_can_neither_go_nor_be_suspended() {
-    let world = full_organization().await;
+async fn the_last_holder_can_neither_go_nor_be_suspended(on: On) {
+    let world = full_organization(on).await;
     assert_eq!(world.delete("tom").await, Err(BackendError::LastOperator));
     assert!(operator_fields(&world.present("tom").await).leaving);
     let writes = world.writes().await;
@@ -19,9 +31,8 @@ async fn the_last_holder_can_neither_go_nor_be_suspended() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn a_withdrawn_suspension_is_forgotten() {
-    let world = full_organization().await;
+async fn a_withdrawn_suspension_is_forgotten(on: On) {
+    let world = full_organization(on).await;
     assert_eq!(world.put("org", "tom", &suspended("tom")).await, Err(BackendError::LastOperator));
     assert!(operator_fields(&world.present("tom").await).leaving);
     let row = world.operator("org", "tom").await.unwrap();
@@ -29,16 +40,15 @@ async fn a_withdrawn_suspension_is_forgotten() {
     missing(world.operator("org", "eva").await);
 }
 
-#[tokio::test]
-async fn a_successor_takes_the_seat_of_the_deleted_one_and_its_email() {
-    let mut world = full_organization().await;
+async fn a_successor_takes_the_seat_of_the_deleted_one_and_its_email(on: On) {
+    let mut world = full_organization(on).await;
     world.department("org", "sales", &["tom"]).await.unwrap();
     missing(world.operator("org", "eva").await);
     assert_eq!(world.delete("tom").await, Err(BackendError::LastOperator));
-    assert_eq!(world.woken(), ["eva"], "the first who waits in the organization is asked");
+    assert_eq!(world.woken().await, ["eva"], "the first who waits in the organization is asked");
     let heir = DesiredOperator { email: "tom@acme.example".to_owned(), ..person("eva") };
     world.put("org", "eva", &heir).await.unwrap();
-    assert_eq!(world.woken(), ["tom"]);
+    assert_eq!(world.woken().await, ["tom"]);
     assert_eq!(world.lookup("tom").await, Answer::Erased);
     assert_eq!(world.held().await, 1);
     assert_eq!(world.number("SELECT COUNT(*) FROM department_members").await, 0);
@@ -46,14 +56,13 @@ async fn a_successor_takes_the_seat_of_the_deleted_one_and_its_email() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn a_successor_takes_the_seat_of_the_suspended_one() {
-    let mut world = full_organization().await;
+async fn a_successor_takes_the_seat_of_the_suspended_one(on: On) {
+    let mut world = full_organization(on).await;
     assert_eq!(world.put("org", "tom", &suspended("tom")).await, Err(BackendError::LastOperator));
     let same = DesiredOperator { email: "Tom@acme.example".to_owned(), ..person("eva") };
     assert_eq!(world.put("org", "eva", &same).await, Err(BackendError::EmailTaken), "whoever stays keeps its e-mail");
     world.operator("org", "eva").await.unwrap();
-    assert_eq!(world.woken(), ["tom"]);
+    assert_eq!(world.woken().await, ["tom"]);
     let tom = world.present("tom").await;
     assert!(operator_fields(&tom).values.suspended && !operator_fields(&tom).leaving);
     let writes = world.writes().await;
@@ -62,22 +71,20 @@ async fn a_successor_takes_the_seat_of_the_suspended_one() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn with_a_free_seat_both_stay_until_the_first_goes() {
-    let mut world = World::with_account(seats(2)).await;
+async fn with_a_free_seat_both_stay_until_the_first_goes(on: On) {
+    let mut world = World::with_account(on, seats(2)).await;
     world.organization_with("org", "tom").await.unwrap();
     assert_eq!(world.delete("tom").await, Err(BackendError::LastOperator));
     world.operator("org", "eva").await.unwrap();
-    assert_eq!(world.woken(), ["tom"], "it may go now");
+    assert_eq!(world.woken().await, ["tom"], "it may go now");
     assert_eq!(world.held().await, 2);
     world.delete("tom").await.unwrap();
     assert_eq!(world.delete("eva").await, Err(BackendError::LastOperator));
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn a_seat_is_handed_over_even_where_the_plan_was_lowered() {
-    let world = World::with_account(seats(2)).await;
+async fn a_seat_is_handed_over_even_where_the_plan_was_lowered(on: On) {
+    let world = World::with_account(on, seats(2)).await;
     world.organization_with("one", "tom").await.unwrap();
     world.organization_with("two", "max").await.unwrap();
     world.account("acme", seats(1)).await.unwrap();
@@ -87,9 +94,8 @@ async fn a_seat_is_handed_over_even_where_the_plan_was_lowered() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn a_seat_is_not_handed_to_another_organization() {
-    let world = World::with_account(seats(2)).await;
+async fn a_seat_is_not_handed_to_another_organization(on: On) {
+    let world = World::with_account(on, seats(2)).await;
     world.organization_with("one", "tom").await.unwrap();
     world.organization_with("two", "max").await.unwrap();
     assert_eq!(world.delete("tom").await, Err(BackendError::LastOperator));
@@ -97,9 +103,8 @@ async fn a_seat_is_not_handed_to_another_organization() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn an_unsuspended_operator_is_a_successor_too() {
-    let world = World::with_account(seats(2)).await;
+async fn an_unsuspended_operator_is_a_successor_too(on: On) {
+    let world = World::with_account(on, seats(2)).await;
     world.organization_with("org", "tom").await.unwrap();
     world.operator("org", "eva").await.unwrap();
     world.put("org", "eva", &suspended("eva")).await.unwrap();
@@ -110,18 +115,16 @@ async fn an_unsuspended_operator_is_a_successor_too() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn the_last_goes_with_its_organization() {
-    let world = full_organization().await;
+async fn the_last_goes_with_its_organization(on: On) {
+    let world = full_organization(on).await;
     world.store.erase(&world.session, &key("org")).await.unwrap();
     world.delete("tom").await.unwrap();
     assert_eq!(world.erase("org").await, Ok(1));
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn a_quarantined_one_is_nobody_to_count_on() {
-    let world = World::with_account(seats(2)).await;
+async fn a_quarantined_one_is_nobody_to_count_on(on: On) {
+    let world = World::with_account(on, seats(2)).await;
     world.organization_with("org", "tom").await.unwrap();
     world.operator("org", "eva").await.unwrap();
     world.store.quarantine(&world.session, &key("eva")).await.unwrap();

@@ -5,6 +5,13 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::backend::Cursor;
 
+on_both! {
+    pages_have_every_row_once_in_order,
+    a_page_says_what_a_lookup_says,
+    usage_counts_by_organization_and_in_all,
+    accounts_and_tickets_are_listed_for_their_owner,
+}
+
 async fn all(world: &World) -> (Vec<String>, Vec<String>, usize) {
     let (mut rows, mut tickets, mut pages, mut next) = (Vec::new(), Vec::new(), 0, None);
     loop {
@@ -19,9 +26,8 @@ async fn all(world: &World) -> (Vec<String>, Vec<String>, usize) {
     }
 }
 
-#[tokio::test]
-async fn pages_have_every_row_once_in_order() {
-    let world = World::with_account(seats(803)).await;
+async fn pages_have_every_row_once_in_order(on: On) {
+    let world = World::with_account(on, seats(803)).await;
     for name in ["one", "two", "three"] {
         world.organization(name).await.unwrap();
     }
@@ -49,9 +55,8 @@ async fn pages_have_every_row_once_in_order() {
     assert_eq!(pages, 2);
 }
 
-#[tokio::test]
-async fn a_page_says_what_a_lookup_says() {
-    let world = World::with_account(seats(9)).await;
+async fn a_page_says_what_a_lookup_says(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("org").await.unwrap();
     world.department("org", "sales", &["org-first"]).await.unwrap();
     world.widget("org", "web").await.unwrap();
@@ -65,9 +70,8 @@ async fn a_page_says_what_a_lookup_says() {
     assert!(matches!(world.store.page(&key("acme"), Some(&bad)).await, Err(BackendError::Invalid { .. })));
 }
 
-#[tokio::test]
-async fn usage_counts_by_organization_and_in_all() {
-    let world = World::with_account(seats(4)).await;
+async fn usage_counts_by_organization_and_in_all(on: On) {
+    let world = World::with_account(on, seats(4)).await;
     world.organization("one").await.unwrap();
     world.organization("two").await.unwrap();
     world.put("one", "tom", &suspended("tom")).await.unwrap();
@@ -89,9 +93,8 @@ async fn usage_counts_by_organization_and_in_all() {
     assert!(matches!(world.store.usage(&key("other")).await, Err(BackendError::ParentNotFound(RowKind::Account))));
 }
 
-#[tokio::test]
-async fn accounts_and_tickets_are_listed_for_their_owner() {
-    let world = World::with_account(seats(0)).await;
+async fn accounts_and_tickets_are_listed_for_their_owner(on: On) {
+    let world = World::with_account(on, seats(0)).await;
     world.account("beta", seats(1)).await.unwrap();
     missing(world.organization("org").await);
     let (rows, next) = world.store.accounts(None).await.unwrap();

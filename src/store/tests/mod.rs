@@ -1,12 +1,50 @@
-//! Tests of the store, against a file in a temporary folder.
+//! Tests of the store, on both databases: a file in a temporary folder, and a schema of a `PostgreSQL` server that the tests start.
+
+/// Makes tests of functions that take the database to run on: `sqlite::name` and `postgres::name`.
+macro_rules! on_both {
+    (threads: $($name:ident),* $(,)?) => {
+        mod sqlite_threads {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name(super::On::Sqlite).await;
+            })*
+        }
+
+        mod postgres_threads {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name(super::On::Postgres).await;
+            })*
+        }
+    };
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::On::Sqlite).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::On::Postgres).await;
+            })*
+        }
+    };
+}
 
 mod cleanup;
+#[path = "../../../tests/it/postgres.rs"]
+mod cluster;
 mod fencing;
 mod handover;
 mod listing;
 mod opening;
 mod plans;
+mod postgres;
 mod property;
+mod race;
 mod rows;
 mod scrub;
 mod seats;
@@ -14,24 +52,51 @@ mod speed;
 
 use std::path::PathBuf;
 
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Level, Store};
+use super::db::{Database, query};
+use super::wakes::Told;
+use super::{Level, Location, Store};
 use crate::api::operator::Role;
 use crate::backend::{BackendError, CredentialIntent, OperatorPut, Result, Session, Wake};
 use crate::domain::rows::{
     Answer, DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, Fields, Key, OwnerTag, Row, RowKind,
 };
 use crate::domain::seats::{Limits, Place};
+use cluster::Cluster;
+
+/// A database to run a test on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    Sqlite,
+    Postgres,
+}
 
 /// A store, the right to write to it, and what it woke.
 struct World {
     store: Store,
     session: Session,
     wakes: UnboundedReceiver<Wake>,
+    location: Location,
     folder: TempDir,
 }
+
+const TABLES: [&str; 12] = [
+    "accounts",
+    "audit",
+    "credentials",
+    "department_members",
+    "departments",
+    "epochs",
+    "operators",
+    "organizations",
+    "receipts",
+    "tickets",
+    "transcripts",
+    "widgets",
+];
 
 const UNLIMITED: Limits = Limits { seats: 1_000_000, organizations: None, widgets: None };
 
@@ -63,17 +128,23 @@ fn suspended(name: &str) -> DesiredOperator {
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn new(on: On) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let store = Store::open(&folder.path().join("deskplane.db"), "owner").await.expect("a new store");
+        let location = match on {
+            On::Sqlite => Location::File(folder.path().join("deskplane.db")),
+            On::Postgres => Location::parse(&Cluster::shared().url().await).expect("a URL"),
+        };
+        let store = Store::open(&location, "owner").await.expect("a new store");
         let session = store.begin_epoch().await.expect("an epoch");
         let wakes = store.take_wakes().expect("the wakes");
-        Self { store, session, wakes, folder }
+        let mut world = Self { store, session, wakes, location, folder };
+        world.hears().await;
+        world
     }
 
     /// A store with an account `acme`.
-    async fn with_account(limits: Limits) -> Self {
-        let world = Self::new().await;
+    async fn with_account(on: On, limits: Limits) -> Self {
+        let world = Self::new(on).await;
         world.account("acme", limits).await.expect("an account");
         world
     }
@@ -93,10 +164,14 @@ impl World {
     }
 
     async fn organization_with(&self, name: &str, first: &str) -> Result<(Row, Option<Row>)> {
+        self.organization_in("acme", name, first).await
+    }
+
+    async fn organization_in(&self, account: &str, name: &str, first: &str) -> Result<(Row, Option<Row>)> {
         let (tag, desired) = (tag(RowKind::Operator, first), person(first));
         let first = OperatorPut { tag: &tag, desired: &desired, intent: None };
         let (tag, desired) = (self::tag(RowKind::Organization, name), DesiredOrganization::default());
-        self.store.put_organization(&self.session, &tag, &key("acme"), &desired, Some(first)).await
+        self.store.put_organization(&self.session, &tag, &key(account), &desired, Some(first)).await
     }
 
     async fn operator(&self, organization: &str, name: &str) -> Result<Row> {
@@ -163,12 +238,33 @@ impl World {
     }
 
     /// Names of the objects woken since the last call.
-    fn woken(&mut self) -> Vec<String> {
+    async fn woken(&mut self) -> Vec<String> {
         let mut names = Vec::new();
+        if let Database::Postgres(database) = self.store.database() {
+            // Notifications come in the order in which they were sent: behind this one there is nothing of before.
+            let end = Wake { tag: tag(RowKind::Account, "end"), ticket: None };
+            let mut conn = database.connections().acquire().await.expect("a connection");
+            let told = Told { owner: self.store.owner.clone(), wake: end.clone() };
+            self.store.voice.announce(&mut conn, &[told]).await.expect("a notification");
+            while let Some(wake) = self.wakes.recv().await.filter(|wake| *wake != end) {
+                names.push(wake.tag.name);
+            }
+        }
         while let Ok(wake) = self.wakes.try_recv() {
             names.push(wake.tag.name);
         }
         names
+    }
+
+    /// Waits until wakes are heard, and forgets those of before.
+    async fn hears(&mut self) {
+        let Database::Postgres(database) = self.store.database() else { return };
+        let listening = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'LISTEN \"deskplane_{}\"'", self.store.id());
+        while sqlx::query_scalar::<_, i64>(AssertSqlSafe(listening.clone())).fetch_one(database.connections()).await.expect("a number") == 0
+        {
+            tokio::task::yield_now().await;
+        }
+        self.woken().await;
     }
 
     /// Ends the process, as far as the store can tell, and starts another one.
@@ -179,29 +275,44 @@ impl World {
 
     /// The same without a last word.
     async fn crash(&mut self) {
-        let path = self.path();
         // The lock goes with the store: another file holds the place meanwhile.
         self.store = Store::open(&self.folder.path().join("other.db"), "owner").await.expect("another store");
-        self.store = Store::open(&path, "owner").await.expect("the store");
+        self.store = Store::open(&self.location, "owner").await.expect("the store");
         self.session = self.store.begin_epoch().await.expect("an epoch");
         self.wakes = self.store.take_wakes().expect("the wakes");
+        self.hears().await;
     }
 
     /// Runs SQL as another program would.
     async fn others(&self, sql: &str) {
-        let mut writer = self.store.writer().await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(writer.idle().await).await.expect("SQL of others");
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        match self.store.database() {
+            Database::Sqlite(database) => sql.execute(database.writer().await.idle().await).await.map(drop),
+            Database::Postgres(database) => sql.execute(database.connections()).await.map(drop),
+        }
+        .expect("SQL of others");
     }
 
     async fn number(&self, sql: &'static str) -> i64 {
-        let mut snapshot = self.store.reader().snapshot().await.expect("a snapshot");
-        sqlx::query_scalar(sql).fetch_one(&mut *snapshot).await.expect("a number")
+        query(sql).scalar(&mut self.store.reader().snapshot().await.expect("a snapshot")).await.expect("a number")
     }
 
-    /// How much was ever written through the writing connection.
-    async fn writes(&self) -> i64 {
-        let mut writer = self.store.writer().await;
-        sqlx::query_scalar("SELECT total_changes()").fetch_one(writer.idle().await).await.expect("a number")
+    /// Differs after whatever was written.
+    async fn writes(&self) -> String {
+        match self.store.database() {
+            Database::Sqlite(database) => {
+                let changes = sqlx::query_scalar("SELECT total_changes()").fetch_one(database.writer().await.idle().await).await;
+                changes.map(|changes: i64| changes.to_string())
+            }
+            Database::Postgres(database) => {
+                let versions =
+                    |table| format!("SELECT md5(string_agg(ctid::text || xmin::text, ',' ORDER BY ctid)) AS version FROM {table}");
+                let tables = TABLES.map(versions).join(" UNION ALL ");
+                let sql = format!("SELECT string_agg(version, ',') FROM ({tables}) AS versions");
+                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(database.connections()).await
+            }
+        }
+        .expect("what was written")
     }
 
     async fn held(&self) -> i64 {

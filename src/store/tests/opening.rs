@@ -11,7 +11,7 @@ async fn refusal(path: &Path) -> String {
 
 #[tokio::test]
 async fn a_second_process_is_told_who_holds_the_store() {
-    let world = World::new().await;
+    let world = World::new(On::Sqlite).await;
     let error = refusal(&world.path()).await;
     assert!(error.contains(&format!("process {}", std::process::id())) && error.contains("since"), "{error}");
     let World { store, folder, .. } = world;
@@ -21,7 +21,7 @@ async fn a_second_process_is_told_who_holds_the_store() {
 
 #[tokio::test]
 async fn the_store_keeps_its_id_and_counts_epochs_by_owner() {
-    let world = World::with_account(seats(1)).await;
+    let world = World::with_account(On::Sqlite, seats(1)).await;
     let identity = world.store.identify().await.unwrap();
     assert_eq!((identity.store_id.as_str(), identity.epoch), (world.store.id(), 1));
     assert!(identity.store_id.len() > 26);
@@ -35,8 +35,8 @@ async fn the_store_keeps_its_id_and_counts_epochs_by_owner() {
 
 #[tokio::test]
 async fn a_file_of_a_newer_version_is_refused_by_name() {
-    let world = World::new().await;
-    world.others("UPDATE _sqlx_migrations SET version = 999").await;
+    let world = World::new(On::Sqlite).await;
+    world.others("UPDATE _sqlx_migrations SET version = 999 WHERE version = 2").await;
     let (path, World { store, folder, .. }) = (world.path(), world);
     drop(store);
     let error = refusal(&path).await;
@@ -44,6 +44,21 @@ async fn a_file_of_a_newer_version_is_refused_by_name() {
     let error = Store::open_readonly(&path).await.expect_err("an error").to_string();
     assert!(error.contains("999"), "{error}");
     drop(folder);
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_is_brought_to_this_one() {
+    let world = World::with_account(On::Sqlite, seats(1)).await;
+    world.organization("org").await.unwrap();
+    // All that the second version did was to make indexes anew.
+    world.others("DELETE FROM _sqlx_migrations WHERE version = 2").await;
+    let (path, World { store, folder, .. }) = (world.path(), world);
+    drop(store);
+    let error = Store::open_readonly(&path).await.expect_err("an error").to_string();
+    assert!(error.contains("older version") && error.contains("start the controller once"), "{error}");
+    let store = Store::open(&path, "owner").await.unwrap();
+    assert!(store.reader().check().await.unwrap().is_empty());
+    drop((store, folder));
 }
 
 #[tokio::test]
@@ -62,19 +77,19 @@ async fn paths_that_cannot_be_a_store_are_named() {
 
 #[tokio::test]
 async fn reading_needs_no_lock_and_makes_no_store() {
-    let world = World::with_account(seats(1)).await;
+    let world = World::with_account(On::Sqlite, seats(1)).await;
     world.organization("org").await.unwrap();
     let reader = Store::open_readonly(&world.path()).await.unwrap();
     assert!(reader.check().await.unwrap().is_empty());
     assert!(reader.orphans().await.unwrap().is_empty());
     let absent = world.folder.path().join("absent.db");
-    assert!(matches!(Store::open_readonly(&absent).await, Err(StoreError::Path { .. })));
+    assert!(matches!(Store::open_readonly(&absent).await, Err(StoreError::Database { .. })));
     assert!(!absent.exists());
 }
 
 #[tokio::test]
 async fn a_store_in_use_by_nobody_can_be_read() {
-    let world = World::with_account(seats(1)).await;
+    let world = World::with_account(On::Sqlite, seats(1)).await;
     let (path, World { store, folder, .. }) = (world.path(), world);
     drop(store);
     assert!(Store::open_readonly(&path).await.unwrap().check().await.unwrap().is_empty());
@@ -85,15 +100,21 @@ async fn a_store_in_use_by_nobody_can_be_read() {
 #[tokio::test]
 async fn nobody_else_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
-    let world = World::new().await;
+    let world = World::new(On::Sqlite).await;
     assert_eq!(std::fs::metadata(world.path()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
-fn the_database_argument_is_a_path_or_a_sqlite_url() {
-    assert_eq!(Store::path_of("sqlite:///data/deskplane.db").unwrap(), Path::new("/data/deskplane.db"));
-    assert_eq!(Store::path_of("sqlite://deskplane.db").unwrap(), Path::new("deskplane.db"));
-    assert_eq!(Store::path_of("deskplane.db").unwrap(), Path::new("deskplane.db"));
-    assert!(Store::path_of("postgres://db/deskplane").is_err());
-    assert!(Store::path_of("sqlite://").is_err());
+fn the_database_argument_is_a_path_or_a_url() {
+    let file = |database| match Location::parse(database).unwrap() {
+        Location::File(path) => path,
+        Location::Server(_) => panic!("{database} is a file"),
+    };
+    assert_eq!(file("sqlite:///data/deskplane.db"), Path::new("/data/deskplane.db"));
+    assert_eq!(file("sqlite://deskplane.db"), Path::new("deskplane.db"));
+    assert_eq!(file("deskplane.db"), Path::new("deskplane.db"));
+    assert!(matches!(Location::parse("postgres://db/deskplane").unwrap(), Location::Server(_)));
+    for refused in ["sqlite://", "mysql://db/deskplane", "postgres://db:port/deskplane"] {
+        assert!(Location::parse(refused).is_err(), "{refused}");
+    }
 }

@@ -38,24 +38,26 @@ enum Others {
 }
 
 impl Others {
-    fn sql(self) -> &'static str {
-        match self {
+    fn sql(self, number: u32) -> String {
+        let sql = match self {
             Self::AddOperator => {
-                "INSERT INTO operators (external_id, organization, account, email, email_folded, role)
-                 SELECT 'oper_' || hex(randomblob(8)), id, account, hex(randomblob(8)), '', 'Agent' FROM organizations LIMIT 1;
-                 UPDATE operators SET email = lower(email), email_folded = lower(email) WHERE email_folded = ''"
+                return format!(
+                    "INSERT INTO operators (external_id, organization, account, email, email_folded, role)
+                     SELECT 'oper_{number}', id, account, 'other{number}', 'other{number}', 'Agent' FROM organizations LIMIT 1"
+                );
             }
             Self::RemoveOperator => "DELETE FROM operators WHERE id = (SELECT MIN(id) FROM operators WHERE key IS NULL)",
             Self::Suspend => {
-                "UPDATE operators SET suspended = 1, leaving = NULL WHERE id = (SELECT MIN(p.id) FROM operators p WHERE p.suspended = 0
-                 AND (SELECT COUNT(*) FROM operators q WHERE q.organization = p.organization AND q.suspended = 0) > 1)"
+                "UPDATE operators SET suspended = TRUE, leaving = NULL WHERE id = (SELECT MIN(p.id) FROM operators p WHERE NOT p.suspended
+                 AND (SELECT COUNT(*) FROM operators q WHERE q.organization = p.organization AND NOT q.suspended) > 1)"
             }
             Self::Unsuspend => {
-                "UPDATE operators SET suspended = 0 WHERE id = (SELECT MIN(id) FROM operators WHERE suspended = 1
+                "UPDATE operators SET suspended = FALSE WHERE id = (SELECT MIN(id) FROM operators WHERE suspended
                  AND NOT EXISTS (SELECT 1 FROM tickets t WHERE t.key = operators.key))"
             }
             Self::RemoveWidget => "DELETE FROM widgets WHERE id = (SELECT MIN(id) FROM widgets)",
-        }
+        };
+        sql.to_owned()
     }
 }
 
@@ -92,12 +94,13 @@ struct Run {
     world: World,
     limits: Limits,
     lives: BTreeMap<String, u32>,
+    others: u32,
 }
 
 impl Run {
-    async fn new() -> Self {
+    async fn new(on: On) -> Self {
         let limits = Limits { seats: 4, organizations: Some(2), widgets: Some(2) };
-        Self { world: World::with_account(limits).await, limits, lives: BTreeMap::new() }
+        Self { world: World::with_account(on, limits).await, limits, lives: BTreeMap::new(), others: 0 }
     }
 
     fn name(&self, name: &str) -> String {
@@ -164,8 +167,8 @@ impl Run {
 
     async fn in_line(&self, kind: &'static str) -> i64 {
         let mut snapshot = self.world.store.reader().snapshot().await.expect("a snapshot");
-        let sql = "SELECT COUNT(*) FROM tickets WHERE reserved = 0 AND paused = 0 AND kind = $1";
-        sqlx::query_scalar(sql).bind(kind).fetch_one(&mut *snapshot).await.expect("a number")
+        let sql = "SELECT COUNT(*) FROM tickets WHERE NOT reserved AND NOT paused AND kind = $1";
+        query(sql).bind(kind).scalar(&mut snapshot).await.expect("a number")
     }
 
     /// Whoever got a place that was not reserved for it found nobody of its kind in line, or was handed the seat of its organization.
@@ -233,7 +236,8 @@ impl Run {
                 world.store.pause_ticket(&world.session, &key(&self.organization(organization)), paused).await
             }
             Call::Others(others) => {
-                world.others(others.sql()).await;
+                self.others += 1;
+                world.others(&others.sql(self.others)).await;
                 world.account("acme", self.limits).await.map(drop)
             }
             Call::Restart => {
@@ -255,8 +259,8 @@ impl Run {
         prop_assert!(after.seats <= self.limits.seats.max(before.seats), "{after:?} of {:?}", self.limits);
         prop_assert!(after.organizations <= self.limits.organizations.unwrap_or(i64::MAX).max(before.organizations));
         prop_assert!(after.widgets <= self.limits.widgets.unwrap_or(i64::MAX).max(before.widgets));
-        let empty = "SELECT COUNT(*) FROM organizations g WHERE g.erasing = 0
-            AND NOT EXISTS (SELECT 1 FROM operators p WHERE p.organization = g.id AND p.suspended = 0)";
+        let empty = "SELECT COUNT(*) FROM organizations g WHERE NOT g.erasing
+            AND NOT EXISTS (SELECT 1 FROM operators p WHERE p.organization = g.id AND NOT p.suspended)";
         prop_assert_eq!(self.world.number(empty).await, 0, "an organization without a seat holder");
         self.places_are_told().await?;
         Ok(after)
@@ -266,8 +270,8 @@ impl Run {
     async fn places_are_told(&self) -> std::result::Result<(), TestCaseError> {
         let mut snapshot = self.world.store.reader().snapshot().await.expect("a snapshot");
         let sql = "SELECT position, ROW_NUMBER() OVER (PARTITION BY missing ORDER BY number) FROM tickets
-            WHERE reserved = 0 AND paused = 0";
-        let rows: Vec<(Option<i64>, i64)> = sqlx::query_as(sql).fetch_all(&mut *snapshot).await.expect("tickets");
+            WHERE NOT reserved AND NOT paused";
+        let rows: Vec<(Option<i64>, i64)> = query(sql).fetch_all(&mut snapshot).await.expect("tickets");
         for (told, place) in rows {
             prop_assert_eq!(told, (place <= 10).then_some(place));
         }
@@ -310,30 +314,56 @@ impl Held {
 }
 
 /// Each case is a store of its own with some 80 transactions; `PROPTEST_CASES` asks for more of them.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(48)
+fn cases(usual: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    ProptestConfig { cases, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+fn sequences() -> impl Strategy<Value = Vec<Call>> {
+    proptest::collection::vec(calls(), 1..60)
+}
 
-    /// Limits hold at every commit, nobody who could be served waits, nobody is overtaken, places told are right, counters equal rows,
-    /// organizations keep a seat holder, and what was done is not written twice.
-    #[test]
-    fn the_rules_hold_after_every_call(calls in proptest::collection::vec(calls(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let mut run = Run::new().await;
-            let mut held = Held::of(&run.world).await;
-            for call in &calls {
-                run.call(call).await?;
-                if let Call::Others(_) = call {
-                    // The rules do not bind others.
-                    held = Held::of(&run.world).await;
-                }
-                held = run.holds(held).await?;
+/// Limits hold at every commit, nobody who could be served waits, nobody is overtaken, places told are right, counters equal rows,
+/// organizations keep a seat holder, and what was done is not written twice.
+fn the_rules_hold_after_every_call(on: On, calls: &[Call]) -> std::result::Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut run = Run::new(on).await;
+        let mut held = Held::of(&run.world).await;
+        for call in calls {
+            run.call(call).await?;
+            if let Call::Others(_) = call {
+                // The rules do not bind others.
+                held = Held::of(&run.world).await;
             }
-            Ok::<(), TestCaseError>(())
-        })?;
+            held = run.holds(held).await?;
+        }
+        Ok(())
+    })
+}
+
+mod sqlite {
+    use super::*;
+
+    proptest! {
+        #![proptest_config(cases(48))]
+
+        #[test]
+        fn the_rules_hold_after_every_call(calls in sequences()) {
+            super::the_rules_hold_after_every_call(On::Sqlite, &calls)?;
+        }
+    }
+}
+
+mod postgres {
+    use super::*;
+
+    proptest! {
+        #![proptest_config(cases(16))]
+
+        #[test]
+        fn the_rules_hold_after_every_call(calls in sequences()) {
+            super::the_rules_hold_after_every_call(On::Postgres, &calls)?;
+        }
     }
 }

@@ -4,9 +4,22 @@ use super::*;
 use crate::backend::CredentialOutcome;
 use crate::domain::rows::CredentialState;
 
-#[tokio::test]
-async fn what_is_as_desired_is_not_written_again() {
-    let world = World::with_account(seats(3)).await;
+on_both! {
+    what_is_as_desired_is_not_written_again,
+    an_absent_field_leaves_what_is_stored,
+    every_put_returns_what_is_stored,
+    emails_are_one_persons_in_an_organization_whatever_their_case,
+    members_are_operators_of_the_organization_that_have_a_row,
+    reach_needs_a_department_with_a_seat_holder,
+    credentials_follow_their_secret,
+    values_that_cannot_be_are_refused_by_field,
+    rows_need_their_parent,
+    an_organization_needs_a_fit_first_operator,
+    nobody_moves_to_another_organization_but_out_of_a_dead_one,
+}
+
+async fn what_is_as_desired_is_not_written_again(on: On) {
+    let world = World::with_account(on, seats(3)).await;
     world.organization("org").await.unwrap();
     world.put_with_intent("org", "tom", "sha256$1").await.unwrap();
     world.department("org", "sales", &["tom", "org-first", "nobody"]).await.unwrap();
@@ -28,9 +41,8 @@ async fn what_is_as_desired_is_not_written_again() {
     assert_eq!(world.writes().await, writes);
 }
 
-#[tokio::test]
-async fn an_absent_field_leaves_what_is_stored() {
-    let world = World::with_account(seats(3)).await;
+async fn an_absent_field_leaves_what_is_stored(on: On) {
+    let world = World::with_account(on, seats(3)).await;
     world.organization("org").await.unwrap();
     let full = DesiredOperator { nickname: Some("Tommy".to_owned()), position: Some(7), ..person("tom") };
     world.put("org", "tom", &full).await.unwrap();
@@ -41,9 +53,8 @@ async fn an_absent_field_leaves_what_is_stored() {
     assert_eq!(world.present("tom").await, row, "what a put returns is what is stored");
 }
 
-#[tokio::test]
-async fn every_put_returns_what_is_stored() {
-    let world = World::with_account(seats(3)).await;
+async fn every_put_returns_what_is_stored(on: On) {
+    let world = World::with_account(on, seats(3)).await;
     let (organization, first) = world.organization("org").await.unwrap();
     assert_eq!(world.present("org").await, organization);
     assert_eq!(world.present("org-first").await, first.unwrap());
@@ -55,9 +66,8 @@ async fn every_put_returns_what_is_stored() {
     assert_eq!(world.put_with_intent("org", "tom", "sha256$1").await.unwrap(), world.present("tom").await);
 }
 
-#[tokio::test]
-async fn emails_are_one_persons_in_an_organization_whatever_their_case() {
-    let world = World::with_account(seats(9)).await;
+async fn emails_are_one_persons_in_an_organization_whatever_their_case(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("one").await.unwrap();
     world.organization("two").await.unwrap();
     world.put("one", "tom", &DesiredOperator { email: "Émile@Acme.example".to_owned(), ..person("tom") }).await.unwrap();
@@ -72,9 +82,8 @@ async fn emails_are_one_persons_in_an_organization_whatever_their_case() {
     world.assert_whole().await;
 }
 
-#[tokio::test]
-async fn members_are_operators_of_the_organization_that_have_a_row() {
-    let world = World::with_account(seats(9)).await;
+async fn members_are_operators_of_the_organization_that_have_a_row(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("one").await.unwrap();
     world.organization("two").await.unwrap();
     let members = |row: &Row| match &row.fields {
@@ -95,9 +104,8 @@ async fn members_are_operators_of_the_organization_that_have_a_row() {
     assert_eq!(members(&world.department("one", "sales", &[]).await.unwrap()), [] as [&str; 0]);
 }
 
-#[tokio::test]
-async fn reach_needs_a_department_with_a_seat_holder() {
-    let world = World::with_account(seats(9)).await;
+async fn reach_needs_a_department_with_a_seat_holder(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("org").await.unwrap();
     let reach = async || {
         let reach = world.store.reach(&key("org")).await.unwrap();
@@ -116,9 +124,8 @@ async fn reach_needs_a_department_with_a_seat_holder() {
     assert_eq!(reach().await, (0, false));
 }
 
-#[tokio::test]
-async fn credentials_follow_their_secret() {
-    let world = World::with_account(seats(9)).await;
+async fn credentials_follow_their_secret(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("org").await.unwrap();
     let state = |row: &Row| operator_fields(row).credentials;
     assert_eq!(state(&world.put_with_intent("org", "tom", "one").await.unwrap()), CredentialState::Intended);
@@ -136,9 +143,8 @@ async fn credentials_follow_their_secret() {
     assert_eq!(state(&settle(&CredentialOutcome::FoundFromIntent).await.unwrap()), CredentialState::Absent);
 }
 
-#[tokio::test]
-async fn values_that_cannot_be_are_refused_by_field() {
-    let world = World::with_account(seats(9)).await;
+async fn values_that_cannot_be_are_refused_by_field(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("org").await.unwrap();
     let field = |result: Result<Row>| match result {
         Err(BackendError::Invalid { field, .. }) => field,
@@ -154,9 +160,8 @@ async fn values_that_cannot_be_are_refused_by_field() {
     world.put("org", "tom", &rtl).await.expect("stored as it is; messages show it stripped");
 }
 
-#[tokio::test]
-async fn rows_need_their_parent() {
-    let world = World::with_account(seats(9)).await;
+async fn rows_need_their_parent(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     assert_eq!(world.operator("org", "tom").await, Err(BackendError::ParentNotFound(RowKind::Organization)));
     assert_eq!(world.widget("org", "web").await, Err(BackendError::ParentNotFound(RowKind::Organization)));
     assert_eq!(world.department("org", "sales", &[]).await, Err(BackendError::ParentNotFound(RowKind::Organization)));
@@ -168,9 +173,8 @@ async fn rows_need_their_parent() {
     assert_eq!(world.lookup("tom").await, Answer::Unknown);
 }
 
-#[tokio::test]
-async fn an_organization_needs_a_fit_first_operator() {
-    let world = World::with_account(seats(9)).await;
+async fn an_organization_needs_a_fit_first_operator(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     let desired = DesiredOrganization::default();
     let none = world.store.put_organization(&world.session, &tag(RowKind::Organization, "org"), &key("acme"), &desired, None).await;
     assert!(matches!(none, Err(BackendError::Invalid { field: "spec.firstOperator", .. })));
@@ -184,9 +188,8 @@ async fn an_organization_needs_a_fit_first_operator() {
     assert_eq!(world.lookup("two").await, Answer::Unknown);
 }
 
-#[tokio::test]
-async fn nobody_moves_to_another_organization_but_out_of_a_dead_one() {
-    let world = World::with_account(seats(9)).await;
+async fn nobody_moves_to_another_organization_but_out_of_a_dead_one(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("one").await.unwrap();
     world.organization("two").await.unwrap();
     world.operator("one", "tom").await.unwrap();

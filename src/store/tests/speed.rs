@@ -29,7 +29,14 @@ fn cpu_seconds() -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures"]
 async fn puts_a_second() {
-    let world = World::with_account(seats(6000)).await;
+    for on in [On::Sqlite, On::Postgres] {
+        println!("{on:?}");
+        measure(on).await;
+    }
+}
+
+async fn measure(on: On) {
+    let world = World::with_account(on, seats(6000)).await;
     for number in 0..20 {
         world.organization(&format!("g{number}")).await.unwrap();
     }

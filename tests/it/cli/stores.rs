@@ -1,4 +1,4 @@
-//! store check, orphans, erase-row: on a file, without a cluster.
+//! store check, orphans, erase-row: on a file or in `PostgreSQL`, without a cluster.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,15 +8,21 @@ use deskplane::backend::embedded::Embedded;
 use deskplane::backend::{Backend, OperatorPut};
 use deskplane::domain::rows::{DesiredAccount, DesiredOperator, DesiredOrganization, Key, OwnerTag, RowKind};
 use deskplane::domain::seats::Limits;
-use deskplane::store::Store;
+use deskplane::store::{Location, Store};
 use tempfile::TempDir;
 
 use super::{Ran, deskplane};
+use crate::postgres::Cluster;
 
 /// A store with an account, an organization and two operators, one of them quarantined. Nobody holds it.
 async fn store(folder: &TempDir) -> String {
-    let path = folder.path().join("accounts.db");
-    let backend = Embedded::new(Arc::new(Store::open(&path, "owner").await.unwrap()));
+    let database = format!("sqlite://{}/accounts.db", folder.path().display());
+    furnish(&database).await;
+    database
+}
+
+async fn furnish(database: &str) {
+    let backend = Embedded::new(Arc::new(Store::open(Location::parse(database).unwrap(), "owner").await.unwrap()));
     let session = backend.begin_epoch().await.unwrap();
     let tag = |kind, name: &str| OwnerTag { kind, namespace: "chat".to_owned(), name: name.to_owned(), key: Key::from(name) };
     let limits = Limits { seats: 5, organizations: None, widgets: None };
@@ -29,7 +35,6 @@ async fn store(folder: &TempDir) -> String {
     backend.put_organization(&session, &germany, &"acme".into(), &DesiredOrganization::default(), Some(first)).await.unwrap();
     backend.put_operator(&session, &"germany".into(), OperatorPut { tag: &tom, desired: &second, intent: None }).await.unwrap();
     backend.quarantine(&session, &"tom".into()).await.unwrap();
-    format!("sqlite://{}", path.display())
 }
 
 fn person(name: &str) -> DesiredOperator {
@@ -81,4 +86,34 @@ async fn an_orphan_is_erased_when_a_person_says_so_and_nobody_holds_the_store() 
     assert_eq!(run(&database, &["orphans"]).ok(), "No row is without an object.\n");
     assert_eq!(run(&database, &["check"]).code, 0);
     run(&database, &["erase-row", &id, "--yes"]).failed(1, &["there is no row", "deskplane store orphans"]);
+}
+
+#[tokio::test]
+async fn a_store_in_postgres_is_looked_after_beside_whoever_writes_it() {
+    let database = Cluster::shared().url().await;
+    run(&database, &["check"]).failed(1, &["start the controller once"]);
+    furnish(&database).await;
+    let _writer = Store::open(Location::parse(&database).unwrap(), "owner").await.unwrap();
+    assert!(run(&database, &["check"]).ok().ends_with("is whole and keeps its rules.\n"));
+    let json = run(&database, &["orphans", "-o", "json"]).json();
+    let id = json[0]["id"].as_str().expect("an id").to_owned();
+    assert!(run(&database, &["erase-row", &id, "--yes"]).ok().ends_with(&format!("{id} is erased.\n")));
+    assert_eq!(run(&database, &["orphans"]).ok(), "No row is without an object.\n");
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let database = "postgres://deskplane:hush-hush@127.0.0.1:1/accounts?sslmode=disable";
+    let refused = run(database, &["check"]);
+    refused.failed(1, &["postgres://127.0.0.1:1/accounts", "cannot be reached"]);
+    let bad = run("postgres://deskplane:hush-hush@127.0.0.1:port/accounts", &["check"]);
+    bad.failed(1, &["no URL of PostgreSQL"]);
+    for ran in [refused, bad] {
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hush-hush"));
+    }
+    for verb in [&["controller", "--help"][..], &["store", "check", "--help"]] {
+        let help =
+            std::process::Command::new(env!("CARGO_BIN_EXE_deskplane")).args(verb).env("DESKPLANE_DATABASE", database).output().unwrap();
+        assert!(help.status.success() && !String::from_utf8_lossy(&help.stdout).contains("hush-hush"));
+    }
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::error::StoreError;
+use crate::store::error::StoreError;
 
 /// How much of a lock file is read: whoever wrote it.
 const HOLDER_BYTES: u64 = 512;
@@ -26,7 +26,10 @@ impl Lock {
                 return Err(StoreError::Locked { path: database.to_owned(), holder: holder(&file) });
             }
             Err(TryLockError::Error(error)) => {
-                return Err(StoreError::Path { path, problem: format!("cannot be locked ({})", error.kind()) });
+                return Err(StoreError::Database {
+                    database: path.display().to_string(),
+                    problem: format!("cannot be locked ({})", error.kind()),
+                });
             }
         }
         // Who cannot write the name still holds the lock: the name only helps people.
@@ -42,8 +45,8 @@ fn lock_path(database: &Path) -> PathBuf {
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(|error| StoreError::Path {
-        path: path.to_owned(),
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(|error| StoreError::Database {
+        database: path.display().to_string(),
         problem: format!("cannot be opened for writing ({}); the folder must exist and be writable", error.kind()),
     })
 }

@@ -13,14 +13,13 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use sqlx::Row;
+use sqlx::{Row, SqliteConnection};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::db::Conn;
-use super::error::in_words;
-use super::tx::Writer;
+use super::writer::Writer;
+use crate::store::error::in_words;
 
 /// How long single deletions are gathered before the log is truncated for all of them.
 const TRUNCATE_AFTER: Duration = Duration::from_secs(1);
@@ -42,7 +41,7 @@ const BUDGET: Duration = Duration::from_secs(3);
 
 /// What a transaction erased, and so what is to be done after its commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Erased {
+pub(in crate::store) enum Erased {
     /// Nothing was erased.
     #[default]
     Nothing,
@@ -188,13 +187,14 @@ async fn vacuumed(writer: &Weak<Mutex<Writer>>) -> bool {
 
 /// How a `VACUUM` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Vacuum {
+pub(in crate::store) enum Vacuum {
     Done,
     Failed,
     TooLarge,
 }
 
-async fn vacuum(writer: &mut Writer, budget: Option<Duration>) -> Vacuum {
+/// Writes the file anew if that is due, within the budget if there is one.
+pub(in crate::store) async fn vacuum(writer: &mut Writer, budget: Option<Duration>) -> Vacuum {
     let conn = writer.idle().await;
     let failed = match vacuum_if_due(conn, budget).await {
         Ok(()) => return Vacuum::Done,
@@ -212,13 +212,15 @@ async fn vacuum(writer: &mut Writer, budget: Option<Duration>) -> Vacuum {
     Vacuum::Failed
 }
 
-async fn vacuum_if_due(conn: &mut Conn, budget: Option<Duration>) -> sqlx::Result<()> {
+async fn vacuum_if_due(conn: &mut SqliteConnection, budget: Option<Duration>) -> sqlx::Result<()> {
     if !is_due(conn).await? {
         return Ok(());
     }
     if let Some(budget) = budget {
         let started = std::time::Instant::now();
         conn.lock_handle().await?.set_progress_handler(10_000, move || started.elapsed() < budget);
+    } else {
+        tracing::info!("writing the store's file anew, for rows were erased from it");
     }
     let vacuumed = sqlx::query("VACUUM").execute(&mut *conn).await;
     conn.lock_handle().await?.remove_progress_handler();
@@ -227,13 +229,13 @@ async fn vacuum_if_due(conn: &mut Conn, budget: Option<Duration>) -> sqlx::Resul
 }
 
 /// Remembers, with the transaction that erases, that a `VACUUM` is due. The header's `user_version` serves for it: it is no row.
-pub(super) async fn mark_due(conn: &mut Conn) -> sqlx::Result<()> {
+pub(in crate::store) async fn mark_due(conn: &mut SqliteConnection) -> sqlx::Result<()> {
     if is_due(conn).await? {
         return Ok(());
     }
     sqlx::query("PRAGMA user_version = 1").execute(conn).await.map(drop)
 }
 
-pub(super) async fn is_due(conn: &mut Conn) -> sqlx::Result<bool> {
+pub(in crate::store) async fn is_due(conn: &mut SqliteConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar::<_, i64>("PRAGMA user_version").fetch_one(conn).await.map(|due| due != 0)
 }

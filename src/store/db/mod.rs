@@ -1,0 +1,139 @@
+//! The two databases under the store. All statements are written once, for both; what differs is here: how a connection is made,
+//! how a transaction begins and ends, and what keeps others out of it meanwhile.
+
+mod location;
+pub(super) mod postgres;
+mod query;
+pub(super) mod sqlite;
+
+use sqlx::{PgConnection, SqliteConnection};
+
+use crate::domain::rows::Key;
+
+use super::error::StoreError;
+
+pub use location::Location;
+pub(super) use query::{Record, Value, query, values};
+pub(super) use sqlite::scrub::Erased;
+
+/// A database, open.
+#[derive(Clone, Debug)]
+pub(super) enum Database {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+/// What a transaction that writes is about: what others must leave alone until it ends. `SQLite` has one writer: there it is everything.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scope<'a> {
+    /// The store, as it is made.
+    Store,
+    /// The epoch of an owner, to end it.
+    Epoch { store: &'a str, owner: &'a str },
+    /// Rows, by the keys of all objects that are named, in an epoch of their owner that must not end meanwhile.
+    Rows { store: &'a str, owner: &'a str, keys: &'a [&'a Key] },
+    /// A row without an object, by its external id.
+    Orphan { external_id: &'a str },
+}
+
+impl Database {
+    /// Opens a database for writing, and brings it to this version.
+    pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
+        Ok(match location {
+            Location::File(path) => Self::Sqlite(sqlite::Sqlite::open(path).await?),
+            Location::Server(options) => Self::Postgres(postgres::Postgres::open(location, options).await?),
+        })
+    }
+
+    /// Opens a database of this version for reading.
+    pub(super) async fn open_readonly(location: &Location) -> Result<Self, StoreError> {
+        Ok(match location {
+            Location::File(path) => Self::Sqlite(sqlite::Sqlite::open_readonly(path).await?),
+            Location::Server(options) => Self::Postgres(postgres::Postgres::open_readonly(location, options).await?),
+        })
+    }
+
+    /// A transaction that writes.
+    pub(super) async fn begin(&self, scope: Scope<'_>) -> sqlx::Result<Conn> {
+        Ok(match self {
+            Self::Sqlite(database) => Conn::SqliteWriter(database.begin().await?),
+            Self::Postgres(database) => Conn::Postgres(database.begin(scope).await?),
+        })
+    }
+
+    /// A transaction that reads, and sees one state of the store.
+    pub(super) async fn snapshot(&self) -> sqlx::Result<Conn> {
+        Ok(match self {
+            Self::Sqlite(database) => Conn::SqliteReader(database.snapshot().await?),
+            Self::Postgres(database) => Conn::Postgres(database.snapshot().await?),
+        })
+    }
+
+    /// After the commit of a transaction that erased.
+    pub(super) async fn erased(&self, erased: Erased) {
+        match self {
+            Self::Sqlite(database) => database.erased(erased).await,
+            // Its own vacuum runs by itself.
+            Self::Postgres(_) => {}
+        }
+    }
+
+    /// Waits for what is being done.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(database) => database.close().await,
+            Self::Postgres(database) => database.close().await,
+        }
+    }
+}
+
+/// A transaction under way. Dropped without a commit, it is rolled back.
+#[derive(Debug)]
+pub(super) enum Conn {
+    SqliteWriter(sqlite::Writing),
+    SqliteReader(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(postgres::Transaction),
+}
+
+/// The connection of a transaction.
+enum Raw<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+impl Conn {
+    fn raw(&mut self) -> Raw<'_> {
+        match self {
+            Self::SqliteWriter(transaction) => Raw::Sqlite(transaction.conn()),
+            Self::SqliteReader(transaction) => Raw::Sqlite(transaction),
+            Self::Postgres(transaction) => Raw::Postgres(transaction.conn()),
+        }
+    }
+
+    /// Makes durable what was written; an error does not say whether it is. `SQLite`'s writer stays ours until this is dropped.
+    pub(super) async fn commit(&mut self) -> sqlx::Result<()> {
+        match self {
+            Self::SqliteWriter(transaction) => transaction.commit().await,
+            // It wrote nothing.
+            Self::SqliteReader(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+
+    /// Part of every transaction that erases: what is left to do after it survives a crash.
+    pub(super) async fn mark_erased(&mut self) -> sqlx::Result<()> {
+        match self.raw() {
+            Raw::Sqlite(conn) => sqlite::scrub::mark_due(conn).await,
+            Raw::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Problems of the database itself, not of the store in it: what is damaged, and what else is wrong.
+    pub(super) async fn integrity(&mut self) -> sqlx::Result<Vec<(String, String)>> {
+        match self.raw() {
+            Raw::Sqlite(conn) => sqlite::integrity(conn).await,
+            // It keeps its references itself and checks its pages itself.
+            Raw::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+}
