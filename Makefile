@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-unit bench up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-unit bench image up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -30,6 +30,9 @@ test-unit: | cargo ## Only the tests that need no control plane: seconds
 
 bench: | cargo ## Measure: time until Ready, requests, CPU and memory, writes at rest
 	@hack/bench
+
+image: | cargo ## Build the container image into an OCI archive in target/ (needs buildah)
+	@hack/image
 
 up: ## Start a control plane to play with, with our kinds and policies installed
 	@hack/up "$(PLANE)"
