@@ -6,7 +6,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # go.mod is the one place where the versions are written.
 kubernetes_version=$(sed -nE 's/^\s*k8s.io\/kubernetes (v[0-9.]+).*/\1/p' "$here/go.mod")
 etcd_version=$(sed -nE 's/^\s*go.etcd.io\/etcd\/server\/v3 (v[0-9.]+).*/\1/p' "$here/etcd/go.mod")
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/deskplane/controlplane/$kubernetes_version-etcd-$etcd_version
+caches=${XDG_CACHE_HOME:-$HOME/.cache}/deskplane
+cache=$caches/controlplane/$kubernetes_version-etcd-$etcd_version
 
 programs=(kube-apiserver kube-controller-manager kubectl etcd)
 
