@@ -36,7 +36,7 @@ Examples:
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
 
 One controller writes to a store: a second one on the same file ends, and says who holds it. On PostgreSQL the one that started
-last writes. Its certificate must be valid for its name (sslmode=verify-full), unless the URL says otherwise.";
+last writes; the server's certificate must be valid for its name (sslmode=verify-full), unless the URL says otherwise.";
 
 const LOG_LEVEL_HELP: &str =
     "What is logged: error, warn, info, debug, trace, or as in RUST_LOG, such as info,deskplane=debug [default: RUST_LOG, then info]";

@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::*;
 use crate::store::db::Conn;
+use crate::store::db::postgres::locks;
 use crate::store::{
     accounts, admission, departments, handover, keys, listing, operators, organizations, queue, settle, tx, usage, widgets,
 };
@@ -74,6 +75,25 @@ async fn what_sorts_does_not_scan() {
     for (name, sql) in SORTING {
         for step in plan(&world, sql).await {
             assert!(!step.starts_with("SCAN"), "{name}: {step}");
+        }
+    }
+}
+
+/// On the other database: with scans as dear as can be, there is none left.
+#[tokio::test]
+async fn every_hot_query_has_an_index_on_postgres() {
+    let world = World::new(On::Postgres).await;
+    let Database::Postgres(database) = world.store.database() else { panic!("not PostgreSQL") };
+    let mut conn = database.connections().acquire().await.expect("a connection");
+    let dear = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
+    sqlx::raw_sql(dear).execute(&mut *conn).await.expect("settings");
+    for (name, sql) in HOT.iter().chain(SORTING).chain(&[("locks", locks::OF_KEYS), ("locks of an orphan", locks::OF_EXTERNAL_ID)]) {
+        let places = (1..=9).filter(|place| sql.contains(&format!("${place}"))).count();
+        let nulls = vec!["NULL"; places].join(", ");
+        let explain = AssertSqlSafe(format!("PREPARE hot AS {sql}; EXPLAIN EXECUTE hot({nulls}); DEALLOCATE hot"));
+        for step in sqlx::raw_sql(explain).fetch_all(&mut *conn).await.expect("a plan") {
+            let step: String = step.get(0);
+            assert!(!step.contains("Seq Scan"), "{name}: {step}");
         }
     }
 }

@@ -21,7 +21,7 @@
 //! A lock is waited for [`LOCK_WAIT`]; a transaction whose process stands still is ended by the server after [`IDLE_IN_TRANSACTION`],
 //! so that a stopped process holds up neither an account nor the next epoch for longer.
 
-mod locks;
+pub(in crate::store) mod locks;
 mod transaction;
 
 use std::time::Duration;
