@@ -135,6 +135,8 @@ impl Tx {
         // Also where nothing was written: a wake may be all there is to do.
         if self.changed || !self.wakes.is_empty() {
             self.commit().await?;
+        } else {
+            self.conn.end().await;
         }
         answer
     }

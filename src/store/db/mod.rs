@@ -120,6 +120,13 @@ impl Conn {
         }
     }
 
+    /// Ends a transaction that wrote nothing.
+    pub(super) async fn end(self) {
+        if let Self::SqliteWriter(transaction) = self {
+            transaction.roll_back().await;
+        }
+    }
+
     /// Part of every transaction that erases: what is left to do after it survives a crash.
     pub(super) async fn mark_erased(&mut self) -> sqlx::Result<()> {
         match self.raw() {

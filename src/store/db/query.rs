@@ -1,6 +1,6 @@
 //! A statement with its values, for either database. `$1` is understood by both.
 
-use sqlx::database::HasStatementCache;
+use sqlx::database::{Database, HasStatementCache};
 use sqlx::query::QueryAs;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Arguments, AssertSqlSafe, Encode, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, Type, postgres::PgRow};
@@ -144,7 +144,7 @@ impl Query {
 
     fn reading<DB, T>(self) -> sqlx::Result<QueryAs<'static, DB, T, DB::Arguments>>
     where
-        DB: sqlx::Database + HasStatementCache,
+        DB: Database + HasStatementCache,
         T: for<'r> FromRow<'r, DB::Row>,
         DB::Arguments: sqlx::IntoArguments<DB>,
         Option<bool>: Encode<'static, DB> + Type<DB>,
@@ -158,11 +158,12 @@ impl Query {
 
     fn arguments<DB>(self) -> sqlx::Result<(SqlStr, DB::Arguments)>
     where
-        DB: sqlx::Database,
+        DB: Database,
         Option<bool>: Encode<'static, DB> + Type<DB>,
         Option<i64>: Encode<'static, DB> + Type<DB>,
         Option<String>: Encode<'static, DB> + Type<DB>,
     {
+        let sql = if !self.persistent && DB::NAME == Sqlite::NAME { unnamed(&self.sql) } else { self.sql };
         let mut arguments = DB::Arguments::default();
         for value in self.values {
             let added = match value {
@@ -172,6 +173,12 @@ impl Query {
             };
             added.map_err(sqlx::Error::Encode)?;
         }
-        Ok((self.sql, arguments))
+        Ok((sql, arguments))
     }
+}
+
+/// `SQLite` takes `$1` for a name, and looks it up among all others: too slow for thousands of them. `?` is simply the next value.
+fn unnamed(sql: &SqlStr) -> SqlStr {
+    let parts = sql.as_str().split('$').map(|part| part.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+    AssertSqlSafe(parts.collect::<Vec<_>>().join("?")).into_sql_str()
 }

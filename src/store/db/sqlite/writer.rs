@@ -48,6 +48,11 @@ impl Writing {
         &mut self.writer.conn
     }
 
+    /// At once, rather than when it is dropped.
+    pub(in crate::store) async fn roll_back(mut self) {
+        self.writer.idle().await;
+    }
+
     pub(in crate::store) async fn commit(&mut self) -> sqlx::Result<()> {
         sqlx::query("COMMIT").execute(self.conn()).await?;
         self.writer.open = false;
