@@ -22,6 +22,8 @@ test: | cargo ## Everything that CI checks: format, lints, generated files, unit
 	@$(MAKE) lint check-generated
 	@echo '==> control plane (built once, then cached)'
 	@hack/controlplane/build
+	@echo '==> helm (built once, then cached)'
+	@hack/tools/build
 	@echo '==> tests'
 	@cargo test --locked
 

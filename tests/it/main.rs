@@ -1,5 +1,7 @@
 //! Tests on a real control plane, in one program, so that it is linked once and they share one API server.
 
+mod chart;
+mod chart_installed;
 mod cli;
 mod controller;
 mod controlplane;
@@ -15,6 +17,7 @@ mod deletion_held;
 mod deletion_references;
 mod etcd_restored;
 mod examples;
+mod helm;
 mod identity;
 mod life;
 mod policies;

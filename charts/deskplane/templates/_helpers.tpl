@@ -1,0 +1,68 @@
+{{/* Names, labels and the image. */}}
+
+{{- define "deskplane.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* At most 40 characters: the longest name made from it has 23 more. */}}
+{{- define "deskplane.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $release := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $release .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "deskplane.instanceLabels" -}}
+app.kubernetes.io/name: {{ include "deskplane.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Of the controller's pods, and of no others. */}}
+{{- define "deskplane.selectorLabels" -}}
+{{ include "deskplane.instanceLabels" . }}
+app.kubernetes.io/component: controller
+{{- end -}}
+
+{{- define "deskplane.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "deskplane.instanceLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: deskplane
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "deskplane.serviceAccountName" -}}
+{{- default (ternary (include "deskplane.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{/* The user the admission policies take for the controller. */}}
+{{- define "deskplane.controllerUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "deskplane.serviceAccountName" . }}
+{{- end -}}
+
+{{- define "deskplane.claimName" -}}
+{{- default (printf "%s-data" (include "deskplane.fullname" .)) .Values.database.sqlite.existingClaim -}}
+{{- end -}}
+
+{{- define "deskplane.image" -}}
+{{- $tag := default .Chart.AppVersion .Values.image.tag -}}
+{{- .Values.image.repository -}}
+{{- with .Values.image.digest -}}@{{ . }}{{- else -}}:{{ $tag }}{{- end -}}
+{{- end -}}
+
+{{/* What a namespace that enforces the Pod Security Standard `restricted` asks for. */}}
+{{- define "deskplane.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "deskplane.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
