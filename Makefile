@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-unit bench image up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-unit bench image e2e up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 PLANE := $(CURDIR)/target/controlplane
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
 demo: | cargo ## Show the product at work on a real API server, then stop everything (KEEP=1 leaves it up)
 	@KEEP="$(KEEP)" hack/demo
@@ -35,6 +35,9 @@ bench: | cargo ## Measure: time until Ready, requests, CPU and memory, writes at
 
 image: | cargo ## Build the container image into an OCI archive in target/ (needs buildah)
 	@hack/image
+
+e2e: | cargo ## The Helm chart on a real node, in namespaces of its own (needs root; minutes)
+	@hack/e2e
 
 up: ## Start a control plane to play with, with our kinds and policies installed
 	@hack/up "$(PLANE)"

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # $state, $tied, $program and the ports are set by up
+# shellcheck shell=bash disable=SC2154 # $state, $tied, $address, $program and the ports are set by up
 # The three processes of a control plane: what each is started with and why, and how they stop.
 # Everything of one control plane is in the folder $state: keys, kubeconfig, audit.log, logs/, pids/ and etcd's data.
 
@@ -65,19 +65,20 @@ start_etcd() {
 start_apiserver() {
     local flags=(
         --etcd-servers "http://127.0.0.1:$etcd_port"
-        --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$api_port"
+        --bind-address "$address" --advertise-address "$address" --secure-port "$api_port"
         --cert-dir "$state/certs"
         --token-auth-file "$state/tokens.csv" --authorization-mode RBAC
         --service-account-issuer https://kubernetes.default.svc
         --service-account-key-file "$state/service-account.key" --service-account-signing-key-file "$state/service-account.key"
         --service-cluster-ip-range 10.0.0.0/24
         --audit-policy-file "$here/audit-policy.yaml" --audit-log-path "$state/audit.log"
-        # Loopback is no valid endpoint of the service `kubernetes`, and nothing here would use it.
-        --endpoint-reconciler-type none
         # Many tests at once come from one machine: they are to meet our limits, not the API server's.
         --max-requests-inflight 2000 --max-mutating-requests-inflight 1000 --enable-priority-and-fairness=false
+        --kubelet-preferred-address-types InternalIP
         --profiling=false
     )
+    # Loopback is no valid endpoint of the service `kubernetes`, and without nodes nothing uses it.
+    [[ $address != 127.* ]] || flags+=(--endpoint-reconciler-type none)
     launch kube-apiserver "${flags[@]}"
 }
 
@@ -86,9 +87,10 @@ start_controller_manager() {
     # aggregated roles, and the type check of validating policies. Each of the others would watch and resync for nothing.
     local controllers=namespace-controller,garbage-collector-controller,serviceaccount-controller
     controllers+=,clusterrole-aggregation-controller,validatingadmissionpolicy-status-controller
+    [[ $address == 127.* ]] || controllers='*' # a cluster with nodes
     # Service account credentials: so that policies see the controllers under the names they have in a real cluster.
     launch kube-controller-manager --kubeconfig "$state/controller-manager.kubeconfig" --controllers "$controllers" \
-        --use-service-account-credentials --service-account-private-key-file "$state/service-account.key" \
+        --use-service-account-credentials --root-ca-file "$state/certs/apiserver.crt" --service-account-private-key-file "$state/service-account.key" \
         --leader-elect=false --secure-port 0 --profiling=false --kube-api-qps 300 --kube-api-burst 600
 }
 
