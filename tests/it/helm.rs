@@ -1,6 +1,6 @@
 //! The real helm, which `hack/tools/build` makes once, and the chart as it renders it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
@@ -22,7 +22,7 @@ fn command(args: &[&str]) -> Command {
         path.unwrap_or_else(|| panic!("no helm: {}", String::from_utf8_lossy(&built.stderr))).into()
     });
     let mut command = Command::new(helm);
-    let home = std::env::temp_dir().join("deskplane-helm");
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
     command.args(args).env("HOME", &home).env("HELM_CACHE_HOME", home.join("cache")).env("KUBECONFIG", "/dev/null");
     command
 }
