@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
 use crate::backend::embedded::Embedded;
-use crate::controller::{self, Config, cluster_id};
+use crate::controller::{self, Config, LeaseConfig, cluster_id};
 use crate::store::{Location, Store};
 
 use super::connect::ClusterArgs;
@@ -35,8 +36,7 @@ Examples:
   # For two namespaces only
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
 
-One controller writes to a store: a second one on the same file ends, and says who holds it. On PostgreSQL the one that started
-last writes; the server's certificate must be valid for its name (sslmode=verify-full), unless the URL says otherwise.";
+One controller writes to a store: a second one on the same file ends, and says who holds it. On PostgreSQL the others stand by; the server's certificate must be valid for its name (sslmode=verify-full), unless the URL says otherwise.";
 
 const LOG_LEVEL_HELP: &str =
     "What is logged: error, warn, info, debug, trace, or as in RUST_LOG, such as info,deskplane=debug [default: RUST_LOG, then info]";
@@ -69,9 +69,28 @@ pub struct ControllerArgs {
     #[arg(long, env = "DESKPLANE_WORKERS", value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: u16,
     #[command(flatten)]
+    lease: LeaseArgs,
+    #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Several controllers on one PostgreSQL, of which the one that holds a Lease works")]
+struct LeaseArgs {
+    /// Work without a Lease: the controller that started last works, and the others end
+    #[arg(long, env = "DESKPLANE_NO_LEASE")]
+    no_lease: bool,
+    /// Namespace of the Lease [default: the pod's, or the one of the kubeconfig's context]
+    #[arg(long, env = "DESKPLANE_LEASE_NAMESPACE", value_name = "NAME")]
+    lease_namespace: Option<String>,
+    /// Name of the Lease; controllers of different stores need different ones
+    #[arg(long, env = "DESKPLANE_LEASE_NAME", value_name = "NAME", default_value = "deskplane-controller")]
+    lease_name: String,
+    /// How long after the end of the one that works another takes over
+    #[arg(long, env = "DESKPLANE_LEASE_SECONDS", value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u16).range(3..=300))]
+    lease_seconds: u16,
 }
 
 #[derive(Args, Debug)]
@@ -106,6 +125,7 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     };
     let store = Arc::new(Store::open(&location, &owner).await?);
     tracing::info!(database = %location, store = store.id(), "the store is open");
+    let lease = args.lease.for_store(&location, &kube)?;
     let stop = CancellationToken::new();
     let config = Config {
         kube,
@@ -113,7 +133,7 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
         namespaces: args.namespaces,
         listen: args.listen,
         workers: usize::from(args.workers),
-        lease: None,
+        lease,
     };
     let run = async {
         let ended = controller::run(config, Arc::new(Embedded::new(store)), stop.clone()).await;
@@ -134,6 +154,24 @@ async fn stop_on_signal(stop: &CancellationToken) {
         () = stop.cancelled() => return,
     }
     stop.cancel();
+}
+
+impl LeaseArgs {
+    /// A store that several can open needs one who works. A file's lock says who that is.
+    fn for_store(self, location: &Location, kube: &kube::Config) -> Result<Option<LeaseConfig>, CliError> {
+        let Self { no_lease, lease_namespace, lease_name, lease_seconds } = self;
+        if no_lease || matches!(location, Location::File(_)) {
+            return Ok(None);
+        }
+        let random = getrandom::u64().map_err(|error| CliError::Start(format!("the system's random source: {error}")))?;
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Ok(Some(LeaseConfig {
+            namespace: lease_namespace.unwrap_or_else(|| kube.default_namespace.clone()),
+            name: lease_name,
+            identity: format!("{}_{random:016x}", host.trim()),
+            duration: Duration::from_secs(u64::from(lease_seconds)),
+        }))
+    }
 }
 
 impl LogArgs {

@@ -1,16 +1,19 @@
 //! A controller whose store is in `PostgreSQL`: seats, wakes, a server that goes away, and a second controller.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use crate::controller::{self, BACKEND, Controller, Options, TenantOn, condition};
+use crate::controller::{self, BACKEND, Controller, Options, TenantOn, condition, http_get};
 use crate::controlplane::ControlPlane;
+use crate::policies::CONTROLLER;
 use crate::postgres::Cluster;
 
 #[tokio::test]
-async fn a_controller_works_on_postgres_and_the_last_one_started_writes() {
+async fn a_controller_works_on_postgres_and_without_a_lease_the_last_one_started_writes() {
     let (plane, cluster) = (ControlPlane::dedicated().await, Cluster::start());
     let url = cluster.url().await;
-    let options = || Options { url: Some(&url), ..Options::default() };
+    let options = || Options { url: Some(&url), args: &["--no-lease"], ..Options::default() };
     let mut first = Controller::start(&plane, options()).await;
     let mut backend = controller::backend(BACKEND);
     // Whatever comes about was woken by its cause.
@@ -43,4 +46,49 @@ async fn a_controller_works_on_postgres_and_the_last_one_started_writes() {
     tenant.delete("Operator", "eva").await;
     tenant.ready("Operator", "max").await;
     assert!(!first.log().contains("panicked"));
+}
+
+/// Rule 21, and the Lease before it: one works, whatever becomes of the others.
+#[tokio::test]
+async fn of_several_controllers_one_leads_and_another_takes_over_when_it_dies_stands_still_or_ends() {
+    let (plane, cluster) = (ControlPlane::dedicated().await, Cluster::start());
+    let url = cluster.url().await;
+    let args = ["--lease-namespace", "deskplane-system", "--lease-seconds", "3"];
+    let options = || Options { url: Some(&url), args: &args, ..Options::default() };
+    let mut first = Controller::start(&plane, options()).await;
+    controller::create(&plane, controller::backend(BACKEND)).await;
+    let tenant = TenantOn::on(&plane, "leaders", json!({"seats": 9})).await;
+    tenant.account("acme").await;
+    tenant.ready("Organization", "acme-default").await;
+
+    let mut second = Controller::launch(&plane, options()).await;
+    second.logged("standing by").await;
+    let (code, phase) = http_get(&second.address().await, "/readyz");
+    assert!(code == 200 && phase.starts_with("standing by"), "{code} {phase}");
+    first.kill().await;
+    second.logged("all watches have listed").await;
+    tenant.operator("after-a-death", "acme-default").await;
+    tenant.ready("Operator", "after-a-death").await;
+
+    let mut third = Controller::launch(&plane, options()).await;
+    third.logged("standing by").await;
+    second.signal("STOP");
+    third.logged("all watches have listed").await;
+    tenant.operator("after-a-standstill", "acme-default").await;
+    tenant.ready("Operator", "after-a-standstill").await;
+    second.signal("CONT");
+    assert!(!second.ended().await, "it does not go on");
+    let log = second.log();
+    assert!(log.contains("the lease is lost") || log.contains("fenced"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+
+    // An orderly end gives the lease up.
+    assert!(third.stop().await);
+    let lease = plane.kubectl_ok(&["get", "lease", "deskplane-controller", "-n", "deskplane-system", "-o", "json"]);
+    let lease: Value = serde_json::from_str(&lease).unwrap();
+    assert_eq!(lease["spec"]["holderIdentity"], Value::Null);
+    assert_eq!(lease["spec"]["leaseTransitions"], 3);
+    let asked = plane.requests_since(0).await.of_user(CONTROLLER).filter(|request| request.resource == "leases");
+    let verbs: BTreeSet<_> = asked.0.iter().map(|request| request.verb.as_str()).collect();
+    assert_eq!(verbs, ["create", "get", "update"].into(), "as hack/rbac.yaml grants them");
 }
