@@ -131,10 +131,6 @@ impl Backend for Embedded {
     async fn pause_ticket(&self, session: &Session, key: &Key, paused: bool) -> Result<()> {
         self.store.pause_ticket(session, key, paused).await
     }
-
-    async fn tickets(&self, after: Option<Cursor>) -> Result<(Vec<OwnerTag>, Option<Cursor>)> {
-        self.store.tickets(after.as_ref()).await
-    }
 }
 
 #[cfg(test)]

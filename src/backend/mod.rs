@@ -217,7 +217,4 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Marks the ticket of an object as paused, or not: a paused ticket keeps its number and is skipped.
     async fn pause_ticket(&self, session: &Session, key: &Key, paused: bool) -> Result<()>;
-
-    /// Tickets of our owner id, paged; for the clean-up after the first complete listing of an epoch.
-    async fn tickets(&self, after: Option<Cursor>) -> Result<(Vec<OwnerTag>, Option<Cursor>)>;
 }

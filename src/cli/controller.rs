@@ -47,6 +47,9 @@ pub const DATABASES: &str = "sqlite://PATH | postgres://USER@HOST/DATABASE";
 /// The store, where none is named.
 pub const DEFAULT_DATABASE: &str = "sqlite://deskplane.db";
 
+/// How long the store may take to clean up at the end: less than the 30 seconds that Kubernetes gives a pod.
+const CLOSING: Duration = Duration::from_secs(15);
+
 /// Arguments of `deskplane controller`.
 #[derive(Args, Debug)]
 pub struct ControllerArgs {
@@ -136,8 +139,11 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
         lease,
     };
     let run = async {
-        let ended = controller::run(config, Arc::new(Embedded::new(store)), stop.clone()).await;
+        let ended = controller::run(config, Arc::new(Embedded::new(store.clone())), stop.clone()).await;
         stop.cancel();
+        if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
+            tracing::info!("what erased rows left in the store's files goes when it is opened next");
+        }
         ended
     };
     tokio::join!(run, stop_on_signal(&stop)).0?;

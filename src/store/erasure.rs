@@ -67,6 +67,10 @@ async fn batch(tx: &mut Tx, organization: &Organization) -> Step<bool> {
     let transcripts = query(sql).bind(id).bind(room).execute(tx.conn()).await?;
     room -= i64::try_from(transcripts).unwrap_or(i64::MAX);
     tx.frees(organization.account);
+    if room < BATCH {
+        // More may never come to be erased: a crash, or a confirmation that is withdrawn.
+        tx.erased = Erased::Row;
+    }
     if room <= 0 {
         return Ok(false);
     }

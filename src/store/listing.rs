@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::backend::{BackendError, Cursor, Page, Result};
-use crate::domain::rows::{Key, OwnerTag, Row};
+use crate::domain::rows::{Key, Row};
 
 use super::Store;
 use super::accounts::{self, Account, select_accounts};
@@ -82,7 +82,6 @@ pub(super) const MEMBERS: &str = "SELECT d.id, p.key FROM departments d JOIN dep
     JOIN operators p ON p.id = m.operator WHERE d.account = $1 AND (d.organization, d.id) > ($2, $3) AND (d.organization, d.id) <= ($4, $5)
     AND NOT p.quarantined AND p.key IS NOT NULL";
 pub(super) const TICKETS: &str = select_tickets!("WHERE account = $1 AND number > $2 ORDER BY number LIMIT $3");
-pub(super) const TICKETS_OF_OWNER: &str = select_tickets!("WHERE owner = $1 AND number > $2 ORDER BY number LIMIT $3");
 pub(super) const ACCOUNTS: &str = select_accounts!("WHERE owner = $1 AND id > $2 AND key IS NOT NULL ORDER BY id LIMIT $3");
 
 impl Store {
@@ -115,15 +114,6 @@ impl Store {
         let found: Vec<Account> = query(ACCOUNTS).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut snapshot).await?;
         let next = full(&found).map(|last| Cursor(last.head.id.to_string()));
         Ok((found.iter().map(Account::row).collect(), next))
-    }
-
-    /// Tickets of our owner id, paged.
-    pub async fn tickets(&self, after: Option<&Cursor>) -> Result<(Vec<OwnerTag>, Option<Cursor>)> {
-        let mut snapshot = self.reader().snapshot().await?;
-        let after = number(after)?;
-        let found: Vec<Ticket> = query(TICKETS_OF_OWNER).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut snapshot).await?;
-        let next = full(&found).map(|last| Cursor(last.number.to_string()));
-        Ok((found.iter().map(Ticket::tag).collect(), next))
     }
 }
 

@@ -87,5 +87,4 @@ counted! {
     quarantine(session: &Session, key: &Key) -> ();
     drop_ticket(session: &Session, key: &Key) -> ();
     pause_ticket(session: &Session, key: &Key, paused: bool) -> ();
-    tickets(after: Option<Cursor>) -> (Vec<OwnerTag>, Option<Cursor>);
 }

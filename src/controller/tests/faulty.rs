@@ -68,9 +68,6 @@ macro_rules! scripted {
             async fn reach(&self, organization: &Key) -> Result<Reach> {
                 self.inner.reach(organization).await
             }
-            async fn tickets(&self, after: Option<Cursor>) -> Result<(Vec<OwnerTag>, Option<Cursor>)> {
-                self.inner.tickets(after).await
-            }
             $(async fn $name(&self, session: &Session, $($argument: $type),*) -> Result<$output> {
                 self.write(stringify!($name), self.inner.$name(session, $($argument),*)).await
             })+

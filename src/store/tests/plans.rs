@@ -40,7 +40,6 @@ const HOT: &[(&str, &str)] = &[
     ("page of members", listing::MEMBERS),
     ("page of widgets", listing::WIDGETS),
     ("page of tickets", listing::TICKETS),
-    ("tickets of an owner", listing::TICKETS_OF_OWNER),
     ("accounts of an owner", listing::ACCOUNTS),
     ("usage of organizations", usage::ORGANIZATIONS),
     ("usage of operators", usage::OPERATORS),
