@@ -109,8 +109,12 @@ impl Postgres {
         Transaction::begin(self.pool.acquire().await?, begin).await
     }
 
+    /// Closes the connections. Whoever still has one, or lost it on the way back, is not waited for longer than for a connection.
     pub(super) async fn close(&self) {
-        tokio::join!(self.pool.close(), self.listening.close());
+        let closing = async { tokio::join!(self.pool.close(), self.listening.close()) };
+        if tokio::time::timeout(CONNECTION_WAIT, closing).await.is_err() {
+            tracing::debug!("not all connections to the database were given back in time");
+        }
     }
 
     /// Where a connection to listen on is taken from.
