@@ -17,6 +17,7 @@
 
 mod accounts;
 mod admission;
+mod announcements;
 mod audit;
 mod check;
 mod credentials;

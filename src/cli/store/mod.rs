@@ -132,7 +132,7 @@ async fn erase_row(args: EraseArgs) -> Result<Exit, CliError> {
     let location = args.database.location()?;
     let orphans = Store::open_readonly(&location).await?.orphans().await?;
     // Taken before anybody is asked: who holds the store is said at once, and what is shown cannot change meanwhile.
-    let store = Store::open(&location, "deskplane store erase-row").await?;
+    let store = Store::open(&location).await?;
     let orphan = orphans.into_iter().find(|orphan| orphan.external_id == args.id);
     if let Some(orphan) = &orphan {
         say(&describe(orphan))?;

@@ -76,7 +76,12 @@ impl Sqlite {
 
     /// Begins to write, behind all who asked before.
     pub(super) async fn begin(&self) -> sqlx::Result<Writing> {
-        Writing::begin(Arc::clone(&self.side()?.writer)).await
+        self.turn()?.await
+    }
+
+    /// The same, for later: it does not hold the file's lock.
+    pub(super) fn turn(&self) -> sqlx::Result<impl Future<Output = sqlx::Result<Writing>> + Send + use<>> {
+        Ok(Writing::begin(Arc::clone(&self.side()?.writer)))
     }
 
     pub(super) async fn snapshot(&self) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
