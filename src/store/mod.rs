@@ -18,6 +18,7 @@
 mod accounts;
 mod admission;
 mod audit;
+mod backup;
 mod check;
 mod credentials;
 mod db;
@@ -52,6 +53,7 @@ mod widgets;
 #[cfg(test)]
 mod tests;
 
+pub use backup::Restored;
 pub use check::{Finding, Level};
 pub use db::Location;
 pub use error::StoreError;
