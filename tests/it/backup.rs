@@ -10,7 +10,7 @@ use crate::rows::{FURNITURE, Rows, command, message, on_store, program, uid};
 
 fn store(plane: &ControlPlane, args: &[&str], database: &Path) -> (bool, String) {
     let database = format!("sqlite://{}", database.display());
-    program(plane.kubeconfig(), &[&["store"], args, &["--database", &database]].concat())
+    program(&plane.kubeconfig(), &[&["store"], args, &["--database", &database]].concat())
 }
 
 #[tokio::test]
