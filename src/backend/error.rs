@@ -1,5 +1,6 @@
 //! What can go wrong at a backend. The controller maps each error to a reason and a retry rule in one table.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -17,7 +18,7 @@ pub enum BackendError {
     #[error("{field}: {message}")]
     Invalid {
         /// The field, as in the spec.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong and what to do.
         message: String,
     },
@@ -84,6 +85,9 @@ pub enum BackendError {
         /// Id of the store that answered.
         found: String,
     },
+    /// The row is not as the caller last saw it (`If-Match`).
+    #[error("the row has changed meanwhile: read it again")]
+    PreconditionFailed,
     /// The provider cannot do this.
     #[error("this backend cannot do that: {0}")]
     Unsupported(String),
@@ -114,6 +118,7 @@ impl BackendError {
             Self::OutcomeUnknown(_) => "OutcomeUnknown",
             Self::Fenced { .. } => "Fenced",
             Self::WrongStore { .. } => "WrongStore",
+            Self::PreconditionFailed => "PreconditionFailed",
             Self::Unsupported(_) => "Unsupported",
         }
     }

@@ -5,9 +5,13 @@
 
 pub mod embedded;
 pub mod error;
+pub mod problem;
+pub mod wire;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedReceiver;
+use utoipa::ToSchema;
 
 use crate::domain::rows::{
     AccountUsage, Answer, DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, Key, OwnerTag, Reach,
@@ -17,7 +21,8 @@ use crate::domain::rows::{
 pub use error::{BackendError, Result};
 
 /// Which store answered, and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// Random id of the store, made with it.
     pub store_id: String,
@@ -28,7 +33,8 @@ pub struct Identity {
 }
 
 /// The right to write: who we are, since when, and into which store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Session {
     /// Owner id of this controller (rule 17).
     pub owner: String,
@@ -85,7 +91,8 @@ pub struct Page {
 pub struct Cursor(pub String);
 
 /// A password on its way into a Secret (rule 10): its salted hash, and the Secret's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialIntent {
     /// `sha256$<salt>$<hex>`.
     pub hash: String,
@@ -94,7 +101,8 @@ pub struct CredentialIntent {
 }
 
 /// How the creation of a Secret ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "outcome", rename_all_fields = "camelCase")]
 pub enum CredentialOutcome {
     /// The Secret was made with the password of this hash: it becomes active, whatever the intent held.
     Created {
@@ -119,25 +127,29 @@ pub struct OperatorPut<'a> {
 }
 
 /// How far an erasure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Erasing {
     /// Rows left; 0: done, the row itself is gone too.
     pub remaining: i64,
 }
 
 /// What a release let go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Released {
     /// Rows whose key and owner tag were cleared.
     pub rows: i64,
 }
 
 /// The object of `tag` should be looked at again: its ticket changed, or something it waited for happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Wake {
     /// Whose object.
     pub tag: OwnerTag,
     /// Its ticket as it is now, when that is what changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketView>,
 }
 

@@ -138,6 +138,8 @@ impl From<BackendError> for Failure {
             E::LimitExceeded { missing, .. } => (limit_reason(*missing), Retry::OnChange),
             E::LastOperator => (Reason::LastOperator, Retry::OnChange),
             E::InUse(_) => (Reason::InUse, Retry::Backoff),
+            // The controller writes without If-Match: a provider that says so all the same has raced with another.
+            E::PreconditionFailed => (Reason::Progressing, Retry::Backoff),
             E::Released => (Reason::Released, Retry::OnChange),
             E::Throttled { after } => (Reason::BackendUnreachable, Retry::After((*after).min(MAX_WAIT))),
             E::Transient(_) | E::OutcomeUnknown(_) => (Reason::BackendUnreachable, Retry::Backoff),

@@ -1,16 +1,22 @@
 //! Rows of the account store: what is desired, what is observed, and how both are named.
 //!
 //! A field that is `None` in a desired row is absent from the spec: it is neither compared nor changed.
+//!
+//! These types are also what an account server and its clients exchange, as JSON: a change here is a change of that interface.
 
 use std::collections::BTreeSet;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::api::operator::Role;
 
 use super::seats::{Limits, Place};
 
 /// The key of a row: the UID of its object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
 pub struct Key(pub String);
 
 impl fmt::Display for Key {
@@ -26,7 +32,7 @@ impl From<&str> for Key {
 }
 
 /// The kinds that have rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum RowKind {
     /// An account.
     Account,
@@ -59,7 +65,8 @@ impl RowKind {
 }
 
 /// Whose row it is (rule 17): the object, by kind, namespace, name and UID. The owner id travels in the session.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct OwnerTag {
     /// Kind of the object.
     pub kind: RowKind,
@@ -72,89 +79,113 @@ pub struct OwnerTag {
 }
 
 /// An account as its object wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DesiredAccount {
     /// The owner's e-mail.
     pub owner_email: String,
     /// The owner's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_display_name: Option<String>,
     /// The plan's limits, copied into the row (rule 4).
     pub limits: Limits,
 }
 
 /// An organization as its object wants it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DesiredOrganization {
     /// Name people see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// BCP 47.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// ISO 3166-1 alpha-2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
     /// IANA name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
 }
 
 /// An operator as its object wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DesiredOperator {
     /// As written; folded for comparison by [`super::text::fold_email`].
     pub email: String,
     /// Name colleagues see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// Name visitors see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nickname: Option<String>,
     /// What the operator may do.
     pub role: Role,
     /// A suspended operator holds no seat.
     pub suspended: bool,
     /// Order in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<i32>,
 }
 
 /// A department as its object wants it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DesiredDepartment {
     /// Name people see.
     pub display_name: String,
     /// Order in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<i32>,
     /// Keys of the members; `None` when the spec has no `members`. Members without a row are left out by the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<BTreeSet<Key>>,
 }
 
 /// A widget as its object wants it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DesiredWidget {
     /// Name people see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// BCP 47.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// Origins that may load the widget; an empty spec list is an empty list here.
     pub allowed_origins: Vec<String>,
     /// Whether visitors choose a department.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select_department: Option<bool>,
     /// Whether visitors choose an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select_operator: Option<bool>,
     /// `#rrggbb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
 }
 
 /// A row as the backend has it: its id there, whose it is, and its fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Row {
     /// Id in the backend, opaque, for people: `status.externalId`.
     pub external_id: String,
     /// Whose row it is; `None`: made by others, unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<OwnerTag>,
     /// Its object vanished without cleanup (rule 18).
     pub quarantined: bool,
     /// The fields of its kind.
+    #[serde(flatten)]
     pub fields: Fields,
 }
 
 /// The fields of a row, by kind. `Desired…` types serve for observed values too: there `None` is "not set".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind")]
 pub enum Fields {
     /// An account.
     Account(DesiredAccount),
@@ -181,9 +212,11 @@ impl Fields {
 }
 
 /// An organization's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct OrganizationFields {
     /// Key of its account, unless the account's row is unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Key>,
     /// Values set.
     pub values: DesiredOrganization,
@@ -196,9 +229,11 @@ pub struct OrganizationFields {
 }
 
 /// An operator's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct OperatorFields {
     /// Key of its organization, unless that row is unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<Key>,
     /// Values set.
     pub values: DesiredOperator,
@@ -209,18 +244,22 @@ pub struct OperatorFields {
 }
 
 /// A department's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct DepartmentFields {
     /// Key of its organization, unless that row is unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<Key>,
     /// Values set; `members` is always `Some`.
     pub values: DesiredDepartment,
 }
 
 /// A widget's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct WidgetFields {
     /// Key of its organization, unless that row is unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<Key>,
     /// Values set.
     pub values: DesiredWidget,
@@ -229,7 +268,8 @@ pub struct WidgetFields {
 }
 
 /// Who can be reached in an organization.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Reach {
     /// How many departments there are (not quarantined).
     pub departments: i64,
@@ -238,7 +278,7 @@ pub struct Reach {
 }
 
 /// Where an operator's credentials are on their way (rule 10).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum CredentialState {
     /// None asked for.
     #[default]
@@ -250,11 +290,13 @@ pub enum CredentialState {
 }
 
 /// A ticket in an account's queue (rule 2), as seen from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct TicketView {
     /// The first place that is missing; for a reserved ticket, the place it waited for.
     pub missing: Place,
     /// Its place in line, up to 10; `None` beyond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,
     /// Its places are reserved: asking again succeeds.
     pub reserved: bool,
@@ -263,7 +305,8 @@ pub struct TicketView {
 }
 
 /// What the backend knows of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "state", content = "value")]
 pub enum Answer {
     /// It has a row.
     Present(Box<Row>),
@@ -278,7 +321,8 @@ pub enum Answer {
 }
 
 /// What an account, or an organization, uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct UsageCounts {
     /// Organizations.
     pub organizations: i64,
@@ -297,7 +341,8 @@ pub struct UsageCounts {
 }
 
 /// The usage of an account: in all, and by organization.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AccountUsage {
     /// The account's limits.
     pub limits: Limits,

@@ -2,8 +2,11 @@
 //!
 //! The store keeps the numbers and the tickets; it asks here inside the transaction that writes.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 /// Something a plan limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Place {
     /// A seat: one for each operator that is not suspended.
     Seat,
@@ -19,13 +22,16 @@ impl Place {
 }
 
 /// What a plan allows. `None`: unlimited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// Seats over all organizations.
     pub seats: i64,
     /// Organizations, the default one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizations: Option<i64>,
     /// Widgets over all organizations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widgets: Option<i64>,
 }
 

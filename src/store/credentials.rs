@@ -30,7 +30,7 @@ pub(super) async fn settle(tx: &mut Tx, key: &Key, outcome: &CredentialOutcome) 
         CredentialOutcome::Created { hash } => {
             if operator.credentials() == CredentialState::Absent {
                 let message = "no intent is recorded for this Secret; record one and make the Secret again".to_owned();
-                return refused(BackendError::Invalid { field: "spec.credentials", message });
+                return refused(BackendError::Invalid { field: "spec.credentials".into(), message });
             }
             let sql = "UPDATE credentials SET state = 'active', hash = $2 WHERE operator = $1 AND (state <> 'active' OR hash <> $2)";
             query(sql).bind(id).bind(hash.clone()).execute(tx.conn()).await?

@@ -42,7 +42,7 @@ pub(super) async fn put(tx: &mut Tx, put: &OrganizationPut<'_>) -> Step<(Row, Op
             found(tx, put, &account).await
         }
         Some(_) => refused(BackendError::Invalid {
-            field: "spec.accountRef",
+            field: "spec.accountRef".into(),
             message: "the organization belongs to another account and cannot move; delete it and create it there".to_owned(),
         }),
         None => found(tx, put, &account).await,
@@ -77,7 +77,7 @@ async fn found(tx: &mut Tx, put: &OrganizationPut<'_>, account: &Head) -> Step<(
 
 /// The first operator, fit to hold a seat and without a row of its own.
 async fn first_operator<'a>(tx: &mut Tx, put: &'a OrganizationPut<'_>) -> Step<&'a OperatorPut<'a>> {
-    let invalid = |message: &str| refused(BackendError::Invalid { field: "spec.firstOperator", message: message.to_owned() });
+    let invalid = |message: &str| refused(BackendError::Invalid { field: "spec.firstOperator".into(), message: message.to_owned() });
     let Some(first) = put.first.as_ref() else {
         return invalid("an organization needs a first operator; name one");
     };

@@ -64,7 +64,7 @@ impl At {
 }
 
 fn bad_cursor() -> BackendError {
-    BackendError::Invalid { field: "cursor", message: "is not one of this store; begin the listing again".to_owned() }
+    BackendError::Invalid { field: "cursor".into(), message: "is not one of this store; begin the listing again".to_owned() }
 }
 
 pub(super) const ORGANIZATIONS: &str =

@@ -45,7 +45,7 @@ pub(super) async fn detach(tx: &mut Tx, kind: RowKind, head: &Head, account: i64
 /// Refuses a row that belongs to another organization (rule 7).
 pub(super) fn moved<T>() -> Step<T> {
     refused(BackendError::Invalid {
-        field: "spec.organizationRef",
+        field: "spec.organizationRef".into(),
         message: "it belongs to another organization and cannot move; delete it and create it there".to_owned(),
     })
 }

@@ -19,7 +19,7 @@ fn text(field: &'static str, value: &str) -> Step<()> {
     } else {
         return Ok(());
     };
-    refused(BackendError::Invalid { field, message })
+    refused(BackendError::Invalid { field: field.into(), message })
 }
 
 fn optional(field: &'static str, value: Option<&String>) -> Step<()> {
@@ -28,7 +28,7 @@ fn optional(field: &'static str, value: Option<&String>) -> Step<()> {
 
 fn email(field: &'static str, value: &str) -> Step<()> {
     if value.trim().is_empty() {
-        return refused(BackendError::Invalid { field, message: "is empty; give an e-mail address".to_owned() });
+        return refused(BackendError::Invalid { field: field.into(), message: "is empty; give an e-mail address".to_owned() });
     }
     text(field, value)
 }
@@ -44,7 +44,7 @@ pub(super) fn tag(tag: &OwnerTag) -> Step<()> {
     text("metadata.namespace", &tag.namespace)?;
     text("metadata.name", &tag.name)?;
     if tag.key.0.is_empty() {
-        return refused(BackendError::Invalid { field: "metadata.uid", message: "is empty".to_owned() });
+        return refused(BackendError::Invalid { field: "metadata.uid".into(), message: "is empty".to_owned() });
     }
     text("metadata.uid", &tag.key.0)
 }
@@ -83,7 +83,7 @@ pub(super) fn widget(desired: &DesiredWidget) -> Step<()> {
     optional("spec.theme.color", color.as_ref())?;
     if allowed_origins.len() > ORIGINS {
         let message = format!("names more than {ORIGINS} origins; name fewer");
-        return refused(BackendError::Invalid { field: "spec.allowedOrigins", message });
+        return refused(BackendError::Invalid { field: "spec.allowedOrigins".into(), message });
     }
     allowed_origins.iter().try_for_each(|origin| text("spec.allowedOrigins", origin))
 }

@@ -15,6 +15,7 @@ use super::error::StoreError;
 pub use location::Location;
 pub(super) use query::{Query, Record, Value, query, values};
 pub(super) use sqlite::scrub::Erased;
+pub(super) use sqlite::{copy, restore};
 
 /// A database, open.
 #[derive(Clone, Debug)]

@@ -34,6 +34,7 @@ macro_rules! on_both {
     };
 }
 
+mod backup;
 mod cleanup;
 #[path = "../../../tests/it/postgres.rs"]
 mod cluster;

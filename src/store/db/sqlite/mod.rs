@@ -1,5 +1,6 @@
 //! `SQLite`: one file, one process that writes (rule 21), one connection that writes.
 
+mod copy;
 mod lock;
 pub(in crate::store) mod scrub;
 mod writer;
@@ -15,6 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::store::error::{StoreError, cannot_migrate, cannot_open, version};
 
+pub(in crate::store) use copy::{copy, restore};
 use lock::Lock;
 use scrub::{Erased, Scrubber};
 use writer::Writer;
