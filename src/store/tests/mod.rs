@@ -35,12 +35,15 @@ macro_rules! on_both {
 }
 
 mod backup;
+mod changes;
 mod cleanup;
 #[path = "../../../tests/it/postgres.rs"]
 mod cluster;
+mod conditions;
 mod fencing;
 mod handover;
 mod listing;
+mod lists;
 mod opening;
 mod owners;
 mod plans;
@@ -51,6 +54,7 @@ mod rows;
 mod scrub;
 mod seats;
 mod speed;
+mod tokens;
 
 use std::path::PathBuf;
 
@@ -85,7 +89,7 @@ struct World {
     folder: TempDir,
 }
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "accounts",
     "audit",
     "credentials",
@@ -95,7 +99,9 @@ const TABLES: [&str; 12] = [
     "operators",
     "organizations",
     "receipts",
+    "replies",
     "tickets",
+    "tokens",
     "transcripts",
     "widgets",
 ];
