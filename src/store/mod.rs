@@ -59,4 +59,4 @@ pub use check::{Finding, Level};
 pub use db::Location;
 pub use error::StoreError;
 pub use open::{Reader, Store};
-pub use orphans::{Orphan, OrphanState};
+pub use orphans::{Contents, Orphan, OrphanState};
