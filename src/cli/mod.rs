@@ -11,6 +11,7 @@ pub mod exit;
 pub mod manifests;
 pub mod output;
 pub mod release;
+pub mod server;
 pub mod store;
 pub mod target;
 pub mod tree;
@@ -68,6 +69,9 @@ enum Verb {
     /// Let go of an organization or account, or of all before an uninstall: the backend keeps what is in them
     #[command(after_help = release::EXAMPLES)]
     Release(release::ReleaseArgs),
+    /// Look after the account server: who may ask it
+    #[command(after_help = server::EXAMPLES)]
+    Server(server::ServerArgs),
     /// Look after the embedded store's file
     #[command(after_help = store::EXAMPLES)]
     Store(store::StoreArgs),
@@ -124,6 +128,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
             Verb::Tree(args) => tree::run(args).await,
             Verb::ConfirmDeletion(args) => confirm_deletion::run(args).await,
             Verb::Release(args) => release::run(args).await,
+            Verb::Server(args) => server::run(args).await,
             Verb::Store(args) => store::run(args).await,
             Verb::Version(args) => version::run(args).await,
         }
@@ -162,9 +167,11 @@ mod tests {
 
     #[test]
     fn every_verb_has_examples_that_parse() {
+        fn below(verb: &Command) -> Vec<&Command> {
+            verb.get_subcommands().flat_map(|verb| std::iter::once(verb).chain(below(verb))).collect()
+        }
         let root = Cli::command();
-        let verbs = root.get_subcommands().flat_map(|verb| std::iter::once(verb).chain(verb.get_subcommands()));
-        for verb in verbs {
+        for verb in below(&root) {
             let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("  deskplane ")).collect();
             assert!(!examples.is_empty(), "{} has no examples", verb.get_name());

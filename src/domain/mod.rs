@@ -1,17 +1,24 @@
 //! The rules of Deskplane. Pure: no Kubernetes client, no async, no I/O; every decision here is a function of its arguments.
 //!
+//! - [`access`]: what a token of an account server may do.
 //! - [`rows`]: what the backend is asked to hold, and what it answers.
 //! - [`seats`]: limits, tickets and reservations.
 //! - [`diff`]: what differs between the desired and the observed row.
+//! - [`changes`], [`etag`]: what was done to rows, and the versions they come in.
 //! - [`confirmation`], [`holding`]: when something may be erased.
+//! - [`hash`]: what is kept of a generated secret.
 //! - [`identity`]: whether a store is the one we know.
 //! - [`availability`]: whether a widget's visitors can reach anybody.
 //! - [`text`]: strings from users.
 //! - [`waiting`]: what an object that waits for a place is told.
 
+pub mod access;
 pub mod availability;
+pub mod changes;
 pub mod confirmation;
 pub mod diff;
+pub mod etag;
+pub mod hash;
 pub mod holding;
 pub mod identity;
 pub mod rows;

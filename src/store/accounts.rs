@@ -9,6 +9,7 @@ use crate::domain::seats::Limits;
 use super::audit::{self, Action};
 use super::db::{Conn, query};
 use super::error::{Step, Stop};
+use super::keys::Placed;
 use super::queue::Facts;
 use super::rows::Head;
 use super::tx::Tx;
@@ -42,6 +43,11 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn limits(&self) -> Limits {
         Limits { seats: self.seats_limit, organizations: self.organizations_limit, widgets: self.widgets_limit }
+    }
+
+    /// Where it is.
+    pub(super) fn placed(&self) -> Placed {
+        Placed { head: self.head.clone(), account: self.head.id, organization: None }
     }
 
     pub(super) fn row(&self) -> Row {
@@ -134,7 +140,7 @@ async fn insert(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredAccount) -> Step<R
     let statement = statement.bind(account.owner_email.clone()).bind(account.owner_display_name.clone());
     let statement = statement.bind(account.seats_limit).bind(account.organizations_limit).bind(account.widgets_limit);
     account.head.id = statement.scalar(tx.conn()).await?;
-    audit::record(tx, Action::Create, RowKind::Account, &account.head, account.head.id).await?;
+    audit::record(tx, Action::Create, RowKind::Account, &account.placed()).await?;
     Ok(account.row())
 }
 
@@ -146,5 +152,5 @@ async fn update(tx: &mut Tx, account: &Account) -> Step<()> {
     let statement = statement.bind(account.owner_email.clone()).bind(account.owner_display_name.clone());
     let statement = statement.bind(account.seats_limit).bind(account.organizations_limit).bind(account.widgets_limit);
     statement.execute(tx.conn()).await?;
-    Ok(audit::record(tx, Action::Update, RowKind::Account, &account.head, account.head.id).await?)
+    Ok(audit::record(tx, Action::Update, RowKind::Account, &account.placed()).await?)
 }

@@ -48,7 +48,7 @@ async fn resident(tx: &mut Tx, parent: &Parent, put: &OperatorPut<'_>) -> Step<O
     match operators::find(tx.conn(), &put.tag.key).await? {
         Some(row) if row.organization == parent.id => Ok(Some(row)),
         Some(row) if row.orphaned() => {
-            quarantine::detach(tx, RowKind::Operator, &row.head, row.account).await?;
+            quarantine::detach(tx, RowKind::Operator, &row.placed()).await?;
             Ok(None)
         }
         Some(_) => quarantine::moved(),

@@ -1,4 +1,4 @@
-//! Wakes on their way to other processes, on `PostgreSQL`: notifications, which the server sends with the commit, in the order of the
+//! Wakes on their way to other processes, on `PostgreSQL`, and the word that something changed: notifications, which the server sends with the commit, in the order of the
 //! commits, to all who listen, the one that caused them included. What is sent while a process's connection does not listen is lost; so
 //! who listens anew looks at all tickets that have something to hear.
 
@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::postgres::{PgListener, PgNotification};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::backend::Wake;
 use crate::domain::rows::{Key, OwnerTag, RowKind, TicketView};
 
-use super::db::Database;
 use super::db::postgres::Postgres;
+use super::db::{Database, Scope, query};
 use super::error::in_words;
 use super::queue::{parse_place, place_name};
 use super::wakes::{Ear, Ears, Told, missed};
@@ -94,12 +95,36 @@ async fn notify(store: &str, conn: &mut PgConnection, lines: &str) -> sqlx::Resu
     sqlx::query("SELECT pg_notify($1, $2)").bind(channel(store)).bind(lines).execute(conn).await.map(drop)
 }
 
+/// Tells the other processes that something was committed here, as the count that is returned grows: once for all that was committed while
+/// the last word was on its way. Not in the transactions themselves: their commits would wait in line for each other (the server lets one
+/// transaction that notifies commit at a time).
+pub(super) fn ring_elsewhere(store: &str, postgres: Postgres) -> watch::Sender<u64> {
+    let (sender, mut own) = watch::channel(0);
+    let (store, database) = (store.to_owned(), Database::Postgres(postgres));
+    tokio::spawn(async move {
+        while own.changed().await.is_ok() {
+            if let Err(error) = ring(&store, &database).await {
+                // Whoever waits there looks by itself after a while.
+                tracing::debug!(error = in_words(&error), "other processes could not be told of a change");
+            }
+        }
+    });
+    sender
+}
+
+async fn ring(store: &str, database: &Database) -> sqlx::Result<()> {
+    let mut conn = database.begin(Scope::Store).await?;
+    query("SELECT pg_notify($1, '')").bind(channel(store)).execute(&mut conn).await?;
+    conn.commit().await
+}
+
 /// Hears what is announced, for all who listen in this process.
 pub(super) struct Listener {
     channel: String,
     postgres: Postgres,
     ears: Ears,
     arrivals: UnboundedReceiver<Ear>,
+    changes: watch::Sender<u64>,
 }
 
 /// Why it no longer listens.
@@ -112,9 +137,9 @@ enum Ended {
 
 impl Listener {
     /// Begins to listen, until the store is closed. Who arrives is told what it may have missed.
-    pub(super) fn start(store: &str, postgres: Postgres, ears: Ears) -> UnboundedSender<Ear> {
+    pub(super) fn start(store: &str, postgres: Postgres, ears: Ears, changes: watch::Sender<u64>) -> UnboundedSender<Ear> {
         let (sender, arrivals) = unbounded_channel();
-        tokio::spawn(Self { channel: channel(store), postgres, ears, arrivals }.listen());
+        tokio::spawn(Self { channel: channel(store), postgres, ears, arrivals, changes }.listen());
         sender
     }
 
@@ -143,6 +168,7 @@ impl Listener {
                 self.ears.tell(&Told { owner: owner.clone(), wake });
             }
         }
+        self.changes.send_modify(|count| *count += 1);
         loop {
             let mut next = pin!(listener.try_recv());
             let notification = loop {
@@ -176,6 +202,7 @@ impl Listener {
     }
 
     fn tell(&self, notification: &PgNotification) {
+        self.changes.send_modify(|count| *count += 1);
         let messages = notification.payload().lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
         messages.filter_map(Message::read).for_each(|told| self.ears.tell(&told));
     }

@@ -3,6 +3,7 @@
 use crate::backend::{BackendError, CredentialIntent, CredentialOutcome};
 use crate::domain::rows::{CredentialState, Key, Row, RowKind};
 
+use super::audit::{self, Action};
 use super::db::query;
 use super::error::{Step, refused};
 use super::operators::{self, Operator};
@@ -14,8 +15,11 @@ pub(super) async fn intend(tx: &mut Tx, operator: &mut Operator, intent: Option<
     let sql = "INSERT INTO credentials (operator, secret_name, hash, state) VALUES ($1, $2, $3, 'intended')";
     let statement = query(sql).bind(operator.head.id).bind(intent.secret_name.clone()).bind(intent.hash.clone());
     statement.execute(tx.conn()).await?;
-    tx.changed = true;
     operator.set_credentials(Some("intended"));
+    // With the row is part of the row's own change.
+    if !tx.changed {
+        audit::record(tx, Action::Update, RowKind::Operator, &operator.placed()).await?;
+    }
     Ok(())
 }
 
@@ -41,7 +45,9 @@ pub(super) async fn settle(tx: &mut Tx, key: &Key, outcome: &CredentialOutcome) 
         }
         CredentialOutcome::Dropped => query("DELETE FROM credentials WHERE operator = $1").bind(id).execute(tx.conn()).await?,
     };
-    tx.changed |= written > 0;
+    if written > 0 {
+        audit::record(tx, Action::Update, RowKind::Operator, &operator.placed()).await?;
+    }
     match outcome {
         CredentialOutcome::Dropped => operator.set_credentials(None),
         _ if operator.credentials() != CredentialState::Absent => operator.set_credentials(Some("active")),

@@ -8,8 +8,7 @@ use super::audit::{self, Action};
 use super::db::Erased;
 use super::db::query;
 use super::error::{Step, refused};
-use super::keys::{self, Outcome};
-use super::rows::Head;
+use super::keys::{self, Outcome, Placed};
 use super::tx::Tx;
 use super::{handover, operators, queue};
 
@@ -30,11 +29,11 @@ pub(super) async fn delete(tx: &mut Tx, key: &Key) -> Step<()> {
     }
     let row = keys::get(tx.conn(), kind, id).await?;
     queue::drop_of(tx, key).await?;
-    Ok(erase_row(tx, kind, &row.head, row.account, Action::Delete).await?)
+    Ok(erase_row(tx, kind, &row, Action::Delete).await?)
 }
 
 /// Erases one row without rows below it; credentials and memberships go with it.
-pub(super) async fn erase_row(tx: &mut Tx, kind: RowKind, head: &Head, account: i64, action: Action) -> Result<(), sqlx::Error> {
+pub(super) async fn erase_row(tx: &mut Tx, kind: RowKind, row: &Placed, action: Action) -> Result<(), sqlx::Error> {
     let sql = match kind {
         RowKind::Account => "DELETE FROM accounts WHERE id = $1",
         RowKind::Organization => "DELETE FROM organizations WHERE id = $1",
@@ -44,15 +43,15 @@ pub(super) async fn erase_row(tx: &mut Tx, kind: RowKind, head: &Head, account: 
     };
     if kind == RowKind::Account {
         // Its own numbers go with it: they are recorded while it is still there.
-        audit::record(tx, action, kind, head, account).await?;
+        audit::record(tx, action, kind, row).await?;
     }
-    query(sql).bind(head.id).execute(tx.conn()).await?;
-    if let Some(key) = &head.key {
+    query(sql).bind(row.head.id).execute(tx.conn()).await?;
+    if let Some(key) = &row.head.key {
         keys::write_receipt(tx, kind, key, Outcome::Erased).await?;
     }
     if kind != RowKind::Account {
-        audit::record(tx, action, kind, head, account).await?;
-        tx.frees(account);
+        audit::record(tx, action, kind, row).await?;
+        tx.frees(row.account);
     }
     if tx.erased == Erased::Nothing {
         tx.erased = Erased::Row;

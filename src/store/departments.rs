@@ -10,6 +10,7 @@ use crate::domain::rows::{DepartmentFields, DesiredDepartment, Fields, Key, Owne
 use super::audit::{self, Action};
 use super::db::{Conn, Value, query, values};
 use super::error::{Step, Stop};
+use super::keys::Placed;
 use super::organizations::{self, Parent};
 use super::rows::{Head, narrow};
 use super::tx::Tx;
@@ -64,6 +65,11 @@ impl Department {
         self.position = position.map(i64::from).or(self.position);
     }
 
+    /// Where it is.
+    pub(super) fn placed(&self) -> Placed {
+        Placed { head: self.head.clone(), account: self.account, organization: Some(self.organization) }
+    }
+
     pub(super) fn row(&self, members: BTreeSet<Key>) -> Row {
         let values = DesiredDepartment { display_name: self.display_name.clone(), position: narrow(self.position), members: Some(members) };
         Row {
@@ -91,6 +97,11 @@ pub(super) async fn members(conn: &mut Conn, department: i64) -> Result<Vec<(Key
     Ok(members.into_iter().map(|(key, id)| (Key(key), id)).collect())
 }
 
+/// The department of an id of ours.
+pub(super) async fn get(conn: &mut Conn, id: i64) -> Result<Department, sqlx::Error> {
+    query(select_departments!("WHERE d.id = $1")).bind(id).fetch_one(conn).await
+}
+
 /// Makes or changes a department.
 pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired: &DesiredDepartment) -> Step<Row> {
     values::tag(tag)?;
@@ -99,7 +110,7 @@ pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired
     let parent = organizations::parent(tx, organization).await?;
     let stored = match find(tx.conn(), &tag.key).await? {
         Some(row) if row.organization != parent.id && (row.organization_key.is_none() || row.organization_quarantined) => {
-            quarantine::detach(tx, RowKind::Department, &row.head, row.account).await?;
+            quarantine::detach(tx, RowKind::Department, &row.placed()).await?;
             None
         }
         Some(row) if row.organization != parent.id => return quarantine::moved(),
@@ -120,7 +131,7 @@ pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired
     }
     let members = members(tx.conn(), department.head.id).await?;
     if differs {
-        audit::record(tx, action, RowKind::Department, &department.head, department.account).await?;
+        audit::record(tx, action, RowKind::Department, &department.placed()).await?;
     }
     Ok(department.row(members.into_iter().map(|(key, _)| key).collect()))
 }

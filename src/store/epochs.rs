@@ -11,6 +11,7 @@ pub(super) async fn establish(database: &Database, new_id: &str) -> std::result:
     let mut conn = database.begin(Scope::Store).await?;
     query("INSERT INTO meta (only_row, store_id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING").bind(new_id).execute(&mut conn).await?;
     let id = query("SELECT store_id FROM meta WHERE only_row = 1").scalar(&mut conn).await?;
+    conn.own_numbers().await?;
     conn.commit().await?;
     Ok(id)
 }

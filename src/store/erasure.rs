@@ -50,7 +50,7 @@ async fn begin_organization(tx: &mut Tx, organization: &Organization) -> Step<Er
         WHERE id = $1 RETURNING remaining";
     let remaining = query(sql).bind(id).scalar(tx.conn()).await?;
     queue::drop_all(tx, organization.account, Some(id)).await?;
-    audit::record(tx, Action::BeginErasing, RowKind::Organization, &organization.head, organization.account).await?;
+    audit::record(tx, Action::BeginErasing, RowKind::Organization, &organization.placed()).await?;
     Ok(Erasing { remaining })
 }
 
@@ -61,7 +61,7 @@ async fn batch(tx: &mut Tx, organization: &Organization) -> Step<bool> {
     for kind in [RowKind::Operator, RowKind::Department, RowKind::Widget] {
         let erased = rows(tx.conn(), kind, id, room).await?;
         room -= i64::try_from(erased.len()).unwrap_or(i64::MAX);
-        record(tx, kind, &erased, organization.account).await?;
+        record(tx, kind, &erased, organization).await?;
     }
     let sql = "DELETE FROM transcripts WHERE id IN (SELECT id FROM transcripts WHERE organization = $1 ORDER BY id LIMIT $2)";
     let transcripts = query(sql).bind(id).bind(room).execute(tx.conn()).await?;
@@ -75,7 +75,7 @@ async fn batch(tx: &mut Tx, organization: &Organization) -> Step<bool> {
         return Ok(false);
     }
     queue::drop_all(tx, organization.account, Some(id)).await?;
-    deletion::erase_row(tx, RowKind::Organization, &organization.head, organization.account, Action::Erase).await?;
+    deletion::erase_row(tx, RowKind::Organization, &organization.placed(), Action::Erase).await?;
     tx.erased = Erased::All;
     Ok(true)
 }
@@ -102,7 +102,7 @@ async fn rows(conn: &mut Conn, kind: RowKind, organization: i64, room: i64) -> R
 }
 
 /// Receipts and audit of a batch, one statement each.
-async fn record(tx: &mut Tx, kind: RowKind, erased: &[ErasedRow], account: i64) -> Step<()> {
+async fn record(tx: &mut Tx, kind: RowKind, erased: &[ErasedRow], from: &Organization) -> Step<()> {
     if erased.is_empty() {
         return Ok(());
     }
@@ -115,14 +115,16 @@ async fn record(tx: &mut Tx, kind: RowKind, erased: &[ErasedRow], account: i64) 
         values(sql, receipts, " ON CONFLICT (key) DO NOTHING").execute(tx.conn()).await?;
     }
     let facts = "SELECT external_id, seats_held, seats_limit FROM accounts WHERE id = $1";
-    let (account, held, limit): (String, i64, i64) = query(facts).bind(account).fetch_one(tx.conn()).await?;
-    let entry = |row: &ErasedRow| -> [Value; 10] {
+    let (account, held, limit): (String, i64, i64) = query(facts).bind(from.account).fetch_one(tx.conn()).await?;
+    let entry = |row: &ErasedRow| -> [Value; 11] {
         let ErasedRow { key, external_id } = row;
         let (at, action, kind) = ((&now).into(), Action::Erase.as_str().into(), kind.as_str().into());
         let (key, external_id, account) = (key.clone().into(), external_id.into(), (&account).into());
-        [at, (&owner).into(), epoch.into(), action, kind, key, external_id, account, held.into(), limit.into()]
+        let organization = (&from.head.external_id).into();
+        [at, (&owner).into(), epoch.into(), action, kind, key, external_id, account, held.into(), limit.into(), organization]
     };
-    let sql = "INSERT INTO audit (at, owner, epoch, action, kind, key, external_id, account, seats_held, seats_limit) VALUES ";
+    let sql =
+        "INSERT INTO audit (at, owner, epoch, action, kind, key, external_id, account, seats_held, seats_limit, organization) VALUES ";
     values(sql, erased.iter().map(entry).collect(), "").execute(tx.conn()).await?;
     Ok(())
 }
@@ -142,7 +144,7 @@ pub(super) async fn account(tx: &mut Tx, id: i64) -> Step<Erasing> {
     }
     let row = keys::get(tx.conn(), RowKind::Account, id).await?;
     query("DELETE FROM tickets WHERE account = $1").bind(id).execute(tx.conn()).await?;
-    deletion::erase_row(tx, RowKind::Account, &row.head, id, Action::Erase).await?;
+    deletion::erase_row(tx, RowKind::Account, &row, Action::Erase).await?;
     tx.erased = Erased::All;
     Ok(Erasing { remaining: 0 })
 }
@@ -159,7 +161,7 @@ async fn begin_account(tx: &mut Tx, id: i64) -> Step<Erasing> {
         WHERE id = $1 RETURNING remaining";
     let remaining = query(sql).bind(id).scalar(tx.conn()).await?;
     queue::drop_all(tx, id, None).await?;
-    audit::record(tx, Action::BeginErasing, RowKind::Account, &row.head, id).await?;
+    audit::record(tx, Action::BeginErasing, RowKind::Account, &row).await?;
     Ok(Erasing { remaining })
 }
 

@@ -10,10 +10,14 @@ const LENGTH: usize = 26;
 
 /// A new random name that opens with `prefix`.
 pub(super) fn random(prefix: &str) -> Result<String, BackendError> {
-    let mut bytes = [0_u8; LENGTH];
+    Ok(prefix.to_owned() + &letters(LENGTH)?)
+}
+
+/// Random letters and digits, of five bits each.
+pub(super) fn letters(length: usize) -> Result<String, BackendError> {
+    let mut bytes = vec![0_u8; length];
     getrandom::fill(&mut bytes).map_err(|_| BackendError::Transient("the system's random source does not answer".to_owned()))?;
-    let letters = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
-    Ok(prefix.chars().chain(letters).collect())
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
 }
 
 /// A new external id for a row.

@@ -38,7 +38,7 @@ pub(super) async fn put(tx: &mut Tx, put: &OrganizationPut<'_>) -> Step<(Row, Op
     match stored {
         Some(stored) if stored.account == account.id => change(tx, put, stored).await.map(|row| (row, None)),
         Some(stored) if stored.account_key.is_none() || stored.account_quarantined => {
-            quarantine::detach(tx, RowKind::Organization, &stored.head, stored.account).await?;
+            quarantine::detach(tx, RowKind::Organization, &stored.placed()).await?;
             found(tx, put, &account).await
         }
         Some(_) => refused(BackendError::Invalid {
@@ -91,7 +91,7 @@ async fn first_operator<'a>(tx: &mut Tx, put: &'a OrganizationPut<'_>) -> Step<&
     }
     match operators::find(tx.conn(), &first.tag.key).await? {
         None => {}
-        Some(row) if row.orphaned() => quarantine::detach(tx, RowKind::Operator, &row.head, row.account).await?,
+        Some(row) if row.orphaned() => quarantine::detach(tx, RowKind::Operator, &row.placed()).await?,
         Some(_) => return invalid("the first operator belongs to another organization; name another one"),
     }
     Ok(first)
@@ -120,6 +120,6 @@ async fn insert(tx: &mut Tx, put: &OrganizationPut<'_>, account: &Head) -> Step<
     let statement = query(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
     let statement = statement.bind(head.owner_name).bind(account.id).bind(display_name).bind(language).bind(country).bind(time_zone);
     organization.head.id = statement.scalar(tx.conn()).await?;
-    audit::record(tx, Action::Create, RowKind::Organization, &organization.head, account.id).await?;
+    audit::record(tx, Action::Create, RowKind::Organization, &organization.placed()).await?;
     Ok(organization)
 }

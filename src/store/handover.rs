@@ -68,7 +68,7 @@ pub(super) async fn take_over(tx: &mut Tx, leaving: Option<Operator>) -> Step<()
     let Some(operator) = leaving else { return Ok(()) };
     tell(tx, Some(&operator));
     if operator.leaving() == Some(Leaving::Delete) {
-        return Ok(deletion::erase_row(tx, RowKind::Operator, &operator.head, operator.account, Action::HandOver).await?);
+        return Ok(deletion::erase_row(tx, RowKind::Operator, &operator.placed(), Action::HandOver).await?);
     }
     let suspended = operator.handed_over();
     operators::update(tx, &suspended, Action::HandOver).await

@@ -71,32 +71,37 @@ pub(super) async fn write_receipt(tx: &mut Tx, kind: RowKind, key: &str, outcome
     statement.execute(tx.conn()).await.map(drop)
 }
 
-/// A row of any kind, and the account it counts for.
+/// A row of any kind, the account it counts for, and the organization it is in: none for accounts and organizations.
 #[derive(Clone, Debug, FromRow)]
 pub(super) struct Placed {
     #[sqlx(flatten)]
     pub(super) head: Head,
     pub(super) account: i64,
+    pub(super) organization: Option<i64>,
+}
+
+macro_rules! select_placed {
+    ($account:literal, $organization:literal, $table:literal) => {
+        concat!(
+            "SELECT id, external_id, key, owner, owner_namespace, owner_name, quarantined, ",
+            $account,
+            " AS account, ",
+            $organization,
+            " AS organization FROM ",
+            $table,
+            " WHERE id = $1"
+        )
+    };
 }
 
 /// The row of a kind and an id of ours.
 pub(super) async fn get(conn: &mut Conn, kind: RowKind, id: i64) -> Result<Placed, sqlx::Error> {
     let sql = match kind {
-        RowKind::Account => {
-            "SELECT id, external_id, key, owner, owner_namespace, owner_name, quarantined, id AS account FROM accounts WHERE id = $1"
-        }
-        RowKind::Organization => {
-            "SELECT id, external_id, key, owner, owner_namespace, owner_name, quarantined, account FROM organizations WHERE id = $1"
-        }
-        RowKind::Operator => {
-            "SELECT id, external_id, key, owner, owner_namespace, owner_name, quarantined, account FROM operators WHERE id = $1"
-        }
-        RowKind::Department => {
-            "SELECT id, external_id, key, owner, owner_namespace, owner_name, quarantined, account FROM departments WHERE id = $1"
-        }
-        RowKind::Widget => {
-            "SELECT id, external_id, key, owner, owner_namespace, owner_name, quarantined, account FROM widgets WHERE id = $1"
-        }
+        RowKind::Account => select_placed!("id", "CAST(NULL AS BIGINT)", "accounts"),
+        RowKind::Organization => select_placed!("account", "CAST(NULL AS BIGINT)", "organizations"),
+        RowKind::Operator => select_placed!("account", "organization", "operators"),
+        RowKind::Department => select_placed!("account", "organization", "departments"),
+        RowKind::Widget => select_placed!("account", "organization", "widgets"),
     };
     query(sql).bind(id).fetch_one(conn).await
 }

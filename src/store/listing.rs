@@ -117,12 +117,13 @@ impl Store {
     }
 }
 
-fn number(cursor: Option<&Cursor>) -> Result<i64> {
+/// The last row of the page before.
+pub(super) fn number(cursor: Option<&Cursor>) -> Result<i64> {
     cursor.map_or(Ok(0), |cursor| cursor.0.parse().map_err(|_| bad_cursor()))
 }
 
 /// The last of a page that is full: others may follow.
-fn full<T>(rows: &[T]) -> Option<&T> {
+pub(super) fn full<T>(rows: &[T]) -> Option<&T> {
     rows.last().filter(|_| i64::try_from(rows.len()).is_ok_and(|length| length == PAGE))
 }
 
@@ -174,13 +175,18 @@ async fn departments(
     page: &mut Page,
 ) -> std::result::Result<Option<(i64, i64)>, sqlx::Error> {
     let found: Vec<Department> = rows(conn, DEPARTMENTS, account, at, room).await?;
-    let Some(last) = found.last().map(|last| (last.organization, last.head.id)) else { return Ok(None) };
-    let statement = query(MEMBERS).bind(account).bind(at.organization).bind(at.id).bind(last.0).bind(last.1);
+    page.rows.extend(with_members(conn, &found, (at.organization, at.id)).await?);
+    Ok(found.last().map(|last| (last.organization, last.head.id)))
+}
+
+/// The rows of departments that follow each other, `after` an organization and a department in it.
+pub(super) async fn with_members(conn: &mut Conn, found: &[Department], after: (i64, i64)) -> std::result::Result<Vec<Row>, sqlx::Error> {
+    let Some(last) = found.last() else { return Ok(Vec::new()) };
+    let statement = query(MEMBERS).bind(last.account).bind(after.0).bind(after.1).bind(last.organization).bind(last.head.id);
     let pairs: Vec<(i64, String)> = statement.fetch_all(conn).await?;
     let mut members: HashMap<i64, BTreeSet<Key>> = HashMap::new();
     for (department, key) in pairs {
         members.entry(department).or_default().insert(Key(key));
     }
-    page.rows.extend(found.iter().map(|row| row.row(members.remove(&row.head.id).unwrap_or_default())));
-    Ok(Some(last))
+    Ok(found.iter().map(|row| row.row(members.remove(&row.head.id).unwrap_or_default())).collect())
 }

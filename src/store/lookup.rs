@@ -23,10 +23,8 @@ impl Store {
 }
 
 async fn answer(conn: &mut Conn, key: &Key) -> std::result::Result<Answer, sqlx::Error> {
-    if let Some((kind, _)) = keys::find(conn, key).await?
-        && let Some(row) = row(conn, kind, key).await?
-    {
-        return Ok(Answer::Present(Box::new(row)));
+    if let Some((kind, id)) = keys::find(conn, key).await? {
+        return Ok(Answer::Present(Box::new(row(conn, kind, id).await?)));
     }
     match keys::outcome(conn, key).await? {
         Some(Outcome::Erased) => return Ok(Answer::Erased),
@@ -36,18 +34,17 @@ async fn answer(conn: &mut Conn, key: &Key) -> std::result::Result<Answer, sqlx:
     Ok(queue::find(conn, key).await?.map_or(Answer::Unknown, |ticket| Answer::Waiting(ticket.view())))
 }
 
-async fn row(conn: &mut Conn, kind: RowKind, key: &Key) -> std::result::Result<Option<Row>, sqlx::Error> {
+/// The row of a kind and an id of ours.
+pub(super) async fn row(conn: &mut Conn, kind: RowKind, id: i64) -> std::result::Result<Row, sqlx::Error> {
     Ok(match kind {
-        RowKind::Account => accounts::find(conn, key).await?.map(|found| found.row()),
-        RowKind::Organization => organizations::find(conn, key).await?.map(|found| found.row()),
-        RowKind::Operator => operators::find(conn, key).await?.map(|found| found.row()),
-        RowKind::Widget => widgets::find(conn, key).await?.map(|found| found.row()),
-        RowKind::Department => match departments::find(conn, key).await? {
-            Some(found) => {
-                let members = departments::members(conn, found.head.id).await?;
-                Some(found.row(members.into_iter().map(|(key, _)| key).collect()))
-            }
-            None => None,
-        },
+        RowKind::Account => accounts::get(conn, id).await?.row(),
+        RowKind::Organization => organizations::get(conn, id).await?.row(),
+        RowKind::Operator => operators::get(conn, id).await?.row(),
+        RowKind::Widget => widgets::get(conn, id).await?.row(),
+        RowKind::Department => {
+            let department = departments::get(conn, id).await?;
+            let members = departments::members(conn, id).await?;
+            department.row(members.into_iter().map(|(key, _)| key).collect())
+        }
     })
 }

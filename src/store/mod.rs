@@ -8,6 +8,9 @@
 //! locks ─► fence ─► receipts ─► parent ─► facts ─► domain::seats decides ─► rows + audit ─► grants ─► commit ─► wakes
 //! ```
 //!
+//! The fence lets in who writes to this store, in the epoch in force of its owner, to what is that owner's or nobody's; then who asked
+//! before gets its answer again, and who read another version than there is now is refused ([`write`]).
+//!
 //! The rules are not in SQL: a transaction loads facts and asks [`crate::domain::seats`]. Where nothing differs from what is stored,
 //! nothing is written, not even to the audit table. Every statement is written once and understood by both databases; what only one of
 //! them has is in [`db`].
@@ -20,6 +23,7 @@ mod admission;
 mod announcements;
 mod audit;
 mod backup;
+mod changes;
 mod check;
 mod credentials;
 mod db;
@@ -29,10 +33,12 @@ mod epochs;
 mod erasure;
 mod error;
 mod external;
+mod find;
 mod founding;
 mod handover;
 mod keys;
 mod listing;
+mod lists;
 mod lookup;
 mod mutations;
 mod open;
@@ -42,21 +48,28 @@ mod orphans;
 mod quarantine;
 mod queue;
 mod release;
+mod replies;
 mod rows;
 mod settle;
+mod tokens;
 mod transcripts;
 mod tx;
 mod usage;
 mod values;
 mod wakes;
 mod widgets;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use backup::Restored;
+pub use changes::CHANGES_AT_ONCE;
 pub use check::{Finding, Level};
 pub use db::Location;
 pub use error::StoreError;
+pub use find::Place;
 pub use open::{Reader, Store};
 pub use orphans::{Contents, Orphan, OrphanState};
+pub use tokens::{TokenInfo, Tokens};
+pub use write::{Once, Write};

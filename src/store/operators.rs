@@ -11,6 +11,7 @@ use crate::domain::text::fold_email;
 use super::audit::{self, Action};
 use super::db::{Conn, query};
 use super::error::Step;
+use super::keys::Placed;
 use super::organizations::Parent;
 use super::rows::{Head, narrow};
 use super::tx::Tx;
@@ -121,6 +122,11 @@ impl Operator {
         self.credentials = state.map(str::to_owned);
     }
 
+    /// Where it is.
+    pub(super) fn placed(&self) -> Placed {
+        Placed { head: self.head.clone(), account: self.account, organization: Some(self.organization) }
+    }
+
     pub(super) fn row(&self) -> Row {
         let values = DesiredOperator {
             email: self.email.clone(),
@@ -188,7 +194,7 @@ pub(super) async fn insert(tx: &mut Tx, operator: &mut Operator) -> Step<()> {
     let statement = statement.bind(head.owner_name).bind(organization).bind(account).bind(email).bind(email_folded);
     let statement = statement.bind(display_name).bind(nickname).bind(role).bind(suspended).bind(position);
     operator.head.id = statement.scalar(tx.conn()).await?;
-    Ok(audit::record(tx, Action::Create, RowKind::Operator, &operator.head, operator.account).await?)
+    Ok(audit::record(tx, Action::Create, RowKind::Operator, &operator.placed()).await?)
 }
 
 /// Writes an operator that differs from what is stored.
@@ -199,7 +205,7 @@ pub(super) async fn update(tx: &mut Tx, operator: &Operator, action: Action) -> 
     let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
     let statement = statement.bind(head.quarantined).bind(email).bind(email_folded).bind(display_name).bind(nickname);
     statement.bind(role).bind(suspended).bind(position).bind(leaving).execute(tx.conn()).await?;
-    Ok(audit::record(tx, action, RowKind::Operator, &operator.head, operator.account).await?)
+    Ok(audit::record(tx, action, RowKind::Operator, &operator.placed()).await?)
 }
 
 /// Marks the last seat holder as wanting to leave.

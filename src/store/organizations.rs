@@ -8,6 +8,7 @@ use crate::domain::rows::{DesiredOrganization, Fields, Key, OrganizationFields, 
 use super::audit::{self, Action};
 use super::db::{Conn, query};
 use super::error::{Step, refused};
+use super::keys::Placed;
 use super::rows::Head;
 use super::tx::Tx;
 
@@ -52,6 +53,11 @@ pub(super) struct Organization {
 impl Organization {
     pub(super) fn reach(&self) -> Reach {
         Reach { departments: self.departments, assigned: self.assigned }
+    }
+
+    /// Where it is.
+    pub(super) fn placed(&self) -> Placed {
+        Placed { head: self.head.clone(), account: self.account, organization: None }
     }
 
     pub(super) fn row(&self) -> Row {
@@ -134,7 +140,7 @@ pub(super) async fn update(tx: &mut Tx, organization: &Organization) -> Step<()>
     let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
     let statement = statement.bind(head.quarantined).bind(starter_made).bind(display_name);
     statement.bind(language).bind(country).bind(time_zone).execute(tx.conn()).await?;
-    Ok(audit::record(tx, Action::Update, RowKind::Organization, &organization.head, organization.account).await?)
+    Ok(audit::record(tx, Action::Update, RowKind::Organization, &organization.placed()).await?)
 }
 
 /// Remembers that the starter kit was made (rule 6).

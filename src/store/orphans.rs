@@ -191,7 +191,7 @@ async fn erase(tx: &mut Tx, kind: RowKind, id: i64, row: &Placed) -> Step<Erasin
         }
         RowKind::Department | RowKind::Widget => {}
     }
-    deletion::erase_row(tx, kind, &row.head, row.account, Action::Erase).await?;
+    deletion::erase_row(tx, kind, row, Action::Erase).await?;
     tx.erased = Erased::All;
     Ok(Erasing { remaining: 0 })
 }

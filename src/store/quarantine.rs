@@ -6,7 +6,7 @@ use crate::domain::rows::{Key, RowKind};
 use super::audit::{self, Action};
 use super::db::query;
 use super::error::{Step, refused};
-use super::rows::Head;
+use super::keys::Placed;
 use super::tx::Tx;
 use super::{keys, queue};
 
@@ -26,11 +26,11 @@ pub(super) async fn quarantine(tx: &mut Tx, key: &Key) -> Step<()> {
         RowKind::Widget => "UPDATE widgets SET quarantined = TRUE WHERE id = $1",
     };
     query(sql).bind(id).execute(tx.conn()).await?;
-    Ok(audit::record(tx, Action::Quarantine, kind, &row.head, row.account).await?)
+    Ok(audit::record(tx, Action::Quarantine, kind, &row).await?)
 }
 
 /// Leaves a row behind in a parent without an object: quarantined, and matched by no key again.
-pub(super) async fn detach(tx: &mut Tx, kind: RowKind, head: &Head, account: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn detach(tx: &mut Tx, kind: RowKind, row: &Placed) -> Result<(), sqlx::Error> {
     let sql = match kind {
         RowKind::Account => "UPDATE accounts SET quarantined = TRUE, key = NULL WHERE id = $1",
         RowKind::Organization => "UPDATE organizations SET quarantined = TRUE, key = NULL WHERE id = $1",
@@ -38,8 +38,8 @@ pub(super) async fn detach(tx: &mut Tx, kind: RowKind, head: &Head, account: i64
         RowKind::Department => "UPDATE departments SET quarantined = TRUE, key = NULL WHERE id = $1",
         RowKind::Widget => "UPDATE widgets SET quarantined = TRUE, key = NULL WHERE id = $1",
     };
-    query(sql).bind(head.id).execute(tx.conn()).await?;
-    audit::record(tx, Action::Detach, kind, head, account).await
+    query(sql).bind(row.head.id).execute(tx.conn()).await?;
+    audit::record(tx, Action::Detach, kind, row).await
 }
 
 /// Refuses a row that belongs to another organization (rule 7).

@@ -77,7 +77,7 @@ async fn organization(tx: &mut Tx, id: i64) -> Step<Released> {
     }
     queue::drop_all(tx, organization.account, Some(id)).await?;
     let rows = clear(tx, &OF_ORGANIZATION, id).await?;
-    audit::record(tx, Action::Release, RowKind::Organization, &organization.head, organization.account).await?;
+    audit::record(tx, Action::Release, RowKind::Organization, &organization.placed()).await?;
     Ok(Released { rows })
 }
 
@@ -89,7 +89,7 @@ async fn account(tx: &mut Tx, id: i64) -> Step<Released> {
     }
     queue::drop_all(tx, id, None).await?;
     let rows = clear(tx, &OF_ACCOUNT, id).await?;
-    audit::record(tx, Action::Release, RowKind::Account, &account.head, id).await?;
+    audit::record(tx, Action::Release, RowKind::Account, &account.placed()).await?;
     Ok(Released { rows })
 }
 

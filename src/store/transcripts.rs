@@ -11,7 +11,7 @@ use super::{Store, organizations};
 impl Store {
     /// Inserts transcripts into an organization.
     pub async fn insert_transcripts(&self, session: &Session, organization: &Key, contents: &[String]) -> Result<()> {
-        self.mutate(session, &[organization], |mut tx| async move {
+        self.mutate(session.into(), &[organization], |mut tx| async move {
             let answer = insert(&mut tx, organization, contents).await;
             tx.finish(answer).await
         })

@@ -5,12 +5,15 @@ use std::collections::{BTreeSet, HashSet};
 use sqlx::FromRow;
 
 use crate::backend::{BackendError, Result, Session, Wake};
+use crate::domain::etag::Condition;
 use crate::domain::rows::{Key, OwnerTag, TicketView};
 
 use super::db::{Conn, Database, Erased, Query, Scope, query};
 use super::error::{Step, Stop, commit_failed, refused};
+use super::replies::{self, Reply};
 use super::wakes::{Told, Voice};
-use super::{Store, queue, settle};
+use super::write::{Once, Write};
+use super::{Store, keys, lookup, queue, settle};
 
 /// How often a transaction is begun that the database ends in favour of others.
 const ATTEMPTS: usize = 5;
@@ -65,6 +68,7 @@ pub(super) struct Tx {
     pub(super) changed: bool,
     pub(super) erased: Erased,
     subject: Option<Key>,
+    once: Option<Once>,
     outcome: Option<String>,
     freed: BTreeSet<i64>,
     wakes: Vec<Told>,
@@ -76,13 +80,22 @@ pub(super) struct Tx {
 impl Store {
     /// A mutation for the first of `keys`, which name all objects that it is about: `work` begins in a transaction, in the right store and
     /// the epoch in force, and ends it by [`Tx::finish`]. What the database ends in favour of others is begun again.
-    pub(super) async fn mutate<T, W, F>(&self, session: &Session, keys: &[&Key], work: W) -> Result<T>
+    pub(super) async fn mutate<T, W, F>(&self, write: Write<'_>, keys: &[&Key], work: W) -> Result<T>
     where
+        T: Reply,
         W: Fn(Tx) -> F,
         F: Future<Output = Step<T>>,
     {
+        let Write { session, condition, once } = write;
         let scope = Scope::Rows { store: &self.id, owner: &session.owner, keys };
-        let attempt = async || work(Tx::fenced(self, scope, session, keys).await?).await;
+        let attempt = async || {
+            let mut tx = Tx::fenced(self, scope, session, keys).await?;
+            if let Some(answer) = tx.answered(once).await? {
+                return tx.finish(Ok(answer)).await;
+            }
+            tx.require(condition).await?;
+            work(tx).await
+        };
         for _ in 1..ATTEMPTS {
             match attempt().await {
                 Err(Stop::Overtaken) => {}
@@ -103,6 +116,7 @@ impl Tx {
             changed: false,
             erased: Erased::Nothing,
             subject: None,
+            once: None,
             outcome: None,
             freed: BTreeSet::new(),
             wakes: Vec::new(),
@@ -123,6 +137,26 @@ impl Tx {
         tx.subject = Some(subject.clone());
         tx.outcome = fence.outcome;
         Ok(tx)
+    }
+
+    /// The answer that was given to this request before. Without one, that which is given now is kept.
+    pub(super) async fn answered<T: Reply>(&mut self, once: Option<&Once>) -> Step<Option<T>> {
+        let Some(once) = once else { return Ok(None) };
+        let answer = replies::find(&mut self.conn, once).await?;
+        if answer.is_none() {
+            self.once = Some(once.clone());
+        }
+        Ok(answer)
+    }
+
+    /// Refuses when the subject's row is not as it must be.
+    async fn require(&mut self, condition: Option<&Condition>) -> Step<()> {
+        let (Some(condition), Some(key)) = (condition, self.subject.clone()) else { return Ok(()) };
+        let row = match keys::find(&mut self.conn, &key).await? {
+            Some((kind, id)) => Some(lookup::row(&mut self.conn, kind, id).await?),
+            None => None,
+        };
+        if condition.holds(row.as_ref()) { Ok(()) } else { Err(Stop::Failed(BackendError::PreconditionFailed)) }
     }
 
     /// The connection, for statements.
@@ -151,11 +185,14 @@ impl Tx {
     }
 
     /// Ends the mutation: commits what it wrote, wakes, and hands its answer back.
-    pub(super) async fn finish<T>(mut self, answer: Step<T>) -> Step<T> {
-        if let Err(stop) = &answer {
-            match stop {
-                Stop::Overtaken | Stop::Failed(_) => return answer,
-                Stop::Refused(error) => self.give_up_ticket(error).await?,
+    pub(super) async fn finish<T: Reply>(mut self, answer: Step<T>) -> Step<T> {
+        match &answer {
+            Err(Stop::Overtaken | Stop::Failed(_)) => return answer,
+            Err(Stop::Refused(error)) => self.give_up_ticket(error).await?,
+            Ok(answer) => {
+                if let Some(once) = self.once.take() {
+                    replies::keep(&mut self, &once, answer).await?;
+                }
             }
         }
         // Also where nothing was written: a wake may be all there is to do.
@@ -199,6 +236,9 @@ impl Tx {
             self.voice.tell(&self.wakes);
         }
         drop(self.conn);
+        if self.changed {
+            self.voice.ring();
+        }
         self.database.erased(self.erased).await;
         Ok(())
     }

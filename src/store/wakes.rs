@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sqlx::PgConnection;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::backend::Wake;
 use crate::domain::rows::RowKind;
 
 use super::announcements::{self, Listener};
+use super::db::postgres::Postgres;
 use super::db::{Conn, Database, query};
 use super::error::in_words;
 use super::operators::{Operator, select_operators};
@@ -79,11 +81,15 @@ pub(super) struct Voice {
     ears: Ears,
     /// Who begins to listen, on its way to the task that hears the other processes. It starts with the first.
     arrivals: Arc<OnceLock<UnboundedSender<Ear>>>,
+    /// Counts what was committed, here or elsewhere.
+    changes: watch::Sender<u64>,
+    /// Counts what was committed here, for the task that tells the other processes. It starts with the first who follows changes.
+    own_changes: Arc<OnceLock<watch::Sender<u64>>>,
 }
 
 impl Voice {
     pub(super) fn new(store: String) -> Self {
-        Self { store, ears: Ears::default(), arrivals: Arc::default() }
+        Self { store, ears: Ears::default(), arrivals: Arc::default(), changes: watch::Sender::new(0), own_changes: Arc::default() }
     }
 
     /// Listens for an owner.
@@ -96,12 +102,31 @@ impl Voice {
                 greet_with_the_next(database, ear);
             }
             Database::Postgres(postgres) => {
-                let arrivals = self.arrivals.get_or_init(|| Listener::start(&self.store, postgres.clone(), self.ears.clone()));
                 // It ends with the store only.
-                let _ = arrivals.send(ear);
+                let _ = self.listening(postgres).send(ear);
             }
         }
         heard
+    }
+
+    /// Hears of every commit that changed something.
+    pub(super) fn changed(&self, database: &Database) -> watch::Receiver<u64> {
+        if let Database::Postgres(postgres) = database {
+            self.listening(postgres);
+            self.own_changes.get_or_init(|| announcements::ring_elsewhere(&self.store, postgres.clone()));
+        }
+        self.changes.subscribe()
+    }
+
+    /// Tells that something was committed.
+    pub(super) fn ring(&self) {
+        for count in std::iter::once(&self.changes).chain(self.own_changes.get()) {
+            count.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn listening(&self, postgres: &Postgres) -> &UnboundedSender<Ear> {
+        self.arrivals.get_or_init(|| Listener::start(&self.store, postgres.clone(), self.ears.clone(), self.changes.clone()))
     }
 
     /// Tells who listens in this process.

@@ -9,6 +9,7 @@ use crate::domain::seats::Places;
 use super::audit::{self, Action};
 use super::db::{Conn, query};
 use super::error::{Step, Stop};
+use super::keys::Placed;
 use super::organizations::{self, Parent};
 use super::queue::{self, Request};
 use super::rows::Head;
@@ -78,6 +79,11 @@ impl Widget {
         self.select_operator = select_operator.or(self.select_operator);
     }
 
+    /// Where it is.
+    pub(super) fn placed(&self) -> Placed {
+        Placed { head: self.head.clone(), account: self.account, organization: Some(self.organization) }
+    }
+
     pub(super) fn row(&self) -> Row {
         let values = DesiredWidget {
             display_name: self.display_name.clone(),
@@ -107,6 +113,11 @@ pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Widget>, s
     query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
+/// The widget of an id of ours.
+pub(super) async fn get(conn: &mut Conn, id: i64) -> Result<Widget, sqlx::Error> {
+    query(select_widgets!("WHERE w.id = $1")).bind(id).fetch_one(conn).await
+}
+
 /// Makes or changes a widget.
 pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired: &DesiredWidget) -> Step<Row> {
     values::tag(tag)?;
@@ -116,7 +127,7 @@ pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired
     match find(tx.conn(), &tag.key).await? {
         Some(stored) if stored.organization == parent.id => change(tx, tag, desired, stored).await,
         Some(row) if row.organization_key.is_none() || row.organization_quarantined => {
-            quarantine::detach(tx, RowKind::Widget, &row.head, row.account).await?;
+            quarantine::detach(tx, RowKind::Widget, &row.placed()).await?;
             insert(tx, tag, desired, &parent).await
         }
         Some(_) => quarantine::moved(),
@@ -142,7 +153,7 @@ async fn insert(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredWidget, parent: &P
     let statement = statement.bind(language).bind(allowed_origins).bind(widget.select_department);
     let statement = statement.bind(widget.select_operator).bind(color);
     widget.head.id = statement.scalar(tx.conn()).await?;
-    audit::record(tx, Action::Create, RowKind::Widget, &widget.head, widget.account).await?;
+    audit::record(tx, Action::Create, RowKind::Widget, &widget.placed()).await?;
     Ok(widget.row())
 }
 
@@ -157,7 +168,7 @@ async fn change(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredWidget, stored: Wi
         let statement = statement.bind(head.owner_name).bind(head.quarantined).bind(display_name).bind(language);
         let statement = statement.bind(allowed_origins).bind(widget.select_department);
         statement.bind(widget.select_operator).bind(color).execute(tx.conn()).await?;
-        audit::record(tx, Action::Update, RowKind::Widget, &widget.head, widget.account).await?;
+        audit::record(tx, Action::Update, RowKind::Widget, &widget.placed()).await?;
     }
     Ok(widget.row())
 }

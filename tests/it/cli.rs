@@ -3,6 +3,7 @@
 mod acts;
 mod reads;
 mod stores;
+mod tokens;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

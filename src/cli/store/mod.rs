@@ -87,8 +87,9 @@ Examples:
 
 A file it needs for itself: stop the controller first. In PostgreSQL it can run beside controllers.";
 
+/// Which store: also for the verbs of `deskplane server token`.
 #[derive(Args, Debug)]
-struct DatabaseArgs {
+pub struct DatabaseArgs {
     /// The store, as the controller names it
     #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES, default_value = DEFAULT_DATABASE)]
     database: SecretString,
@@ -135,7 +136,8 @@ pub async fn run(args: StoreArgs) -> Result<Exit, CliError> {
 }
 
 impl DatabaseArgs {
-    fn location(&self) -> Result<Location, CliError> {
+    /// Where it is.
+    pub fn location(&self) -> Result<Location, CliError> {
         Ok(Location::parse(self.database.expose_secret())?)
     }
 }

@@ -46,6 +46,14 @@ impl Database {
         })
     }
 
+    /// Opens a database of this version for writing beside the process that has it: only for what that one never touches.
+    pub(super) async fn open_beside(location: &Location) -> Result<Self, StoreError> {
+        Ok(match location {
+            Location::File(path) => Self::Sqlite(sqlite::Sqlite::open_beside(path).await?),
+            Location::Server(options) => Self::Postgres(postgres::Postgres::open(location, options).await?),
+        })
+    }
+
     /// Opens a database of this version for reading.
     pub(super) async fn open_readonly(location: &Location) -> Result<Self, StoreError> {
         Ok(match location {
@@ -95,6 +103,13 @@ impl Database {
     }
 }
 
+/// The lowest transaction that still ran when the snapshot was taken.
+const LOWEST_RUNNING: &str = "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)";
+
+/// What was written by transactions that this server has not had yet: it came from another one, by a dump.
+const OF_ANOTHER_SERVER: &str =
+    "UPDATE audit SET xact = 0 WHERE xact >= CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)";
+
 /// A transaction under way. Dropped without a commit, it is rolled back.
 #[derive(Debug)]
 pub(super) enum Conn {
@@ -115,6 +130,23 @@ impl Conn {
             Self::SqliteWriter(transaction) => Raw::Sqlite(transaction.conn()),
             Self::SqliteReader(transaction) => Raw::Sqlite(transaction),
             Self::Postgres(transaction) => Raw::Postgres(transaction.conn()),
+        }
+    }
+
+    /// Entries of the audit table of transactions from this number on may become more yet; below it none is added any more.
+    pub(super) async fn horizon(&mut self) -> sqlx::Result<i64> {
+        match self {
+            // One writes at a time, and all its entries have the same number.
+            Self::SqliteWriter(_) | Self::SqliteReader(_) => Ok(i64::MAX),
+            Self::Postgres(_) => query(LOWEST_RUNNING).scalar(self).await,
+        }
+    }
+
+    /// Makes the numbers of transactions in the audit table those of this server: what came from another one was before all of them.
+    pub(super) async fn own_numbers(&mut self) -> sqlx::Result<()> {
+        match self {
+            Self::SqliteWriter(_) | Self::SqliteReader(_) => Ok(()),
+            Self::Postgres(_) => query(OF_ANOTHER_SERVER).execute(self).await.map(drop),
         }
     }
 

@@ -35,12 +35,15 @@ macro_rules! on_both {
 }
 
 mod backup;
+mod changes;
 mod cleanup;
 #[path = "../../../tests/it/postgres.rs"]
 mod cluster;
+mod conditions;
 mod fencing;
 mod handover;
 mod listing;
+mod lists;
 mod opening;
 mod owners;
 mod plans;
@@ -51,6 +54,7 @@ mod rows;
 mod scrub;
 mod seats;
 mod speed;
+mod tokens;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -94,7 +98,7 @@ struct World {
     folder: TempDir,
 }
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "accounts",
     "audit",
     "credentials",
@@ -104,7 +108,9 @@ const TABLES: [&str; 12] = [
     "operators",
     "organizations",
     "receipts",
+    "replies",
     "tickets",
+    "tokens",
     "transcripts",
     "widgets",
 ];

@@ -6,7 +6,8 @@ use super::*;
 use crate::store::db::Conn;
 use crate::store::db::postgres::locks;
 use crate::store::{
-    accounts, admission, departments, handover, keys, listing, operators, organizations, queue, settle, tx, usage, widgets,
+    accounts, admission, changes, departments, find, handover, keys, listing, lists, operators, organizations, queue, replies, settle,
+    tokens, tx, usage, widgets,
 };
 
 const HOT: &[(&str, &str)] = &[
@@ -41,6 +42,19 @@ const HOT: &[(&str, &str)] = &[
     ("page of widgets", listing::WIDGETS),
     ("page of tickets", listing::TICKETS),
     ("accounts of an owner", listing::ACCOUNTS),
+    ("list of accounts", lists::ACCOUNTS),
+    ("list of organizations", lists::ORGANIZATIONS),
+    ("list of operators", lists::OPERATORS),
+    ("list of departments", lists::DEPARTMENTS),
+    ("list of widgets", lists::WIDGETS),
+    ("place by external id", find::BY_EXTERNAL_ID),
+    ("place by key", find::BY_KEY),
+    ("place of a ticket", find::TICKET),
+    ("changes", changes::AFTER),
+    ("end of the changes", changes::END),
+    ("audit log", changes::OF_ACCOUNT),
+    ("token", tokens::BY_ID),
+    ("reply", replies::FIND),
     ("usage of organizations", usage::ORGANIZATIONS),
     ("usage of operators", usage::OPERATORS),
     ("usage of departments", usage::DEPARTMENTS),

@@ -30,6 +30,9 @@ const READERS: u32 = 3;
 /// How long a statement waits for another process, such as a backup.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// The same for who writes beside the process that has the file: that one may be writing the file anew.
+const BUSY_BESIDE: Duration = Duration::from_secs(30);
+
 /// A file, open.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Sqlite {
@@ -43,8 +46,10 @@ pub(in crate::store) struct Sqlite {
 struct Side {
     // The mutex is fair: calls are executed in the order in which they were made.
     writer: Arc<Mutex<Writer>>,
-    scrubber: Scrubber,
-    _lock: Lock,
+    /// Absent beside another process: nothing is erased there.
+    scrubber: Option<Scrubber>,
+    /// Absent beside another process, which has it.
+    _lock: Option<Lock>,
 }
 
 impl Sqlite {
@@ -59,7 +64,16 @@ impl Sqlite {
         let readers = readers.connect_lazy_with(options(path).create_if_missing(false).pragma("query_only", "ON"));
         let writer = Arc::new(Mutex::new(Writer::new(conn)));
         let scrubber = Scrubber::start(&writer).await;
-        Ok(Self { readers, writing: Some(Arc::new(Side { writer, scrubber, _lock: lock })) })
+        Ok(Self { readers, writing: Some(Arc::new(Side { writer, scrubber: Some(scrubber), _lock: Some(lock) })) })
+    }
+
+    /// Opens a file for writing beside the process that has its lock.
+    pub(super) async fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let Self { readers, .. } = Self::open_readonly(path).await?;
+        let options = options(path).create_if_missing(false).busy_timeout(BUSY_BESIDE);
+        let conn = options.connect().await.map_err(|error| cannot_open(path.display(), &error))?;
+        let writer = Arc::new(Mutex::new(Writer::new(conn)));
+        Ok(Self { readers, writing: Some(Arc::new(Side { writer, scrubber: None, _lock: None })) })
     }
 
     /// Opens a file for reading: needs no lock, and makes no store where there is none.
@@ -91,16 +105,16 @@ impl Sqlite {
     }
 
     pub(super) async fn erased(&self, erased: Erased) {
-        if let Ok(side) = self.side() {
-            side.scrubber.scrub(erased).await;
+        if let Ok(Side { scrubber: Some(scrubber), .. }) = self.side() {
+            scrubber.scrub(erased).await;
         }
     }
 
     /// Waits for what is being written, and leaves nothing of what was erased in the files.
     pub(super) async fn close(&self) {
         self.readers.close().await;
-        if let Ok(side) = self.side() {
-            side.scrubber.finish().await;
+        if let Ok(Side { scrubber: Some(scrubber), .. }) = self.side() {
+            scrubber.finish().await;
         }
     }
 

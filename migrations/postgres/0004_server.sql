@@ -1,0 +1,29 @@
+-- Who may ask an account server. Of the secret half of a token only a salted hash is kept.
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    hash TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    description TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    revoked_at TEXT
+);
+
+-- Answers to requests with an idempotency key, to be given again: for a day, by the token that asked. NULL: the answer says what people
+-- are called, and is not kept; asked again, the request is done again, which changes nothing. `at` is in seconds since 1970.
+CREATE TABLE replies (
+    token TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    reply TEXT,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (token, key)
+);
+CREATE INDEX replies_by_age ON replies (at);
+
+-- The audit table is also the feed of changes. Its order is (xact, id): ids are drawn before the commit, so one that is lower may be
+-- committed later; but below the lowest transaction that still runs, nothing is committed any more. What was written before is first.
+ALTER TABLE audit ADD COLUMN organization TEXT;
+ALTER TABLE audit ADD COLUMN xact BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE audit ALTER COLUMN xact SET DEFAULT CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT);
+CREATE INDEX audit_in_order ON audit (xact, id);
+CREATE INDEX audit_of_account ON audit (account, id);

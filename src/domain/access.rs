@@ -1,0 +1,203 @@
+//! Who may do what at an account server: a token has a scope, what it asks for is an action, and [`Scope::allows`] is the table.
+//!
+//! | | admin | account | transcripts |
+//! |---|---|---|---|
+//! | which store answers | yes | yes | yes |
+//! | take an epoch; all accounts; make, change, erase an account | yes | | |
+//! | read and write what is in an account | yes | its own | |
+//! | read an organization | yes | of its account | its own |
+//! | read and add transcripts | yes | of its account | of its organization |
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// What a token is good for. Accounts and organizations are named by their external ids.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Everything: for controllers, and for people who run the server.
+    Admin,
+    /// What is in one account.
+    Account(String),
+    /// The transcripts of one organization: for a chat product.
+    Transcripts(String),
+}
+
+/// What is asked for. Accounts and organizations are named by their external ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// To know which store answers.
+    Identify,
+    /// To take the next epoch of an owner: whoever has the turn loses it.
+    BeginEpoch,
+    /// To list all accounts, or to follow the changes of all.
+    ReadAll,
+    /// To make, change, release or erase an account: its limits are what is paid for.
+    ManageAccount,
+    /// To read what is in an account: rows, tickets, usage, audit log.
+    Read {
+        /// The account.
+        account: &'a str,
+    },
+    /// To write what is in an account: organizations, operators, departments, widgets.
+    Write {
+        /// The account.
+        account: &'a str,
+    },
+    /// To read one organization's row.
+    ReadOrganization {
+        /// Its account.
+        account: &'a str,
+        /// The organization.
+        organization: &'a str,
+    },
+    /// To read transcripts of an organization.
+    ReadTranscripts {
+        /// Its account.
+        account: &'a str,
+        /// The organization.
+        organization: &'a str,
+    },
+    /// To add transcripts to an organization.
+    AddTranscripts {
+        /// Its account.
+        account: &'a str,
+        /// The organization.
+        organization: &'a str,
+    },
+}
+
+impl Scope {
+    /// Whether a token of this scope may do that.
+    pub fn allows(&self, action: &Action<'_>) -> bool {
+        match *action {
+            Action::Identify => true,
+            Action::BeginEpoch | Action::ReadAll | Action::ManageAccount => *self == Self::Admin,
+            Action::Read { account } | Action::Write { account } => self.covers(account, None),
+            Action::ReadOrganization { account, organization }
+            | Action::ReadTranscripts { account, organization }
+            | Action::AddTranscripts { account, organization } => self.covers(account, Some(organization)),
+        }
+    }
+
+    /// Whether an account, or one organization of it, is within the scope.
+    fn covers(&self, account: &str, organization: Option<&str>) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Account(own) => own == account,
+            Self::Transcripts(own) => organization == Some(own),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Admin => f.write_str("admin"),
+            Self::Account(id) => write!(f, "account:{id}"),
+            Self::Transcripts(id) => write!(f, "transcripts:{id}"),
+        }
+    }
+}
+
+/// Why a text is no scope.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ScopeError {
+    /// It is none of the three.
+    #[error("a scope is admin, account:<acct_…> or transcripts:<org_…>")]
+    Unknown,
+    /// What is named is not what the scope is about.
+    #[error("{scope}: takes the id of one {kind}, {prefix}… (status.externalId of its object)")]
+    Id {
+        /// The scope's name.
+        scope: &'static str,
+        /// What it takes.
+        kind: &'static str,
+        /// How ids of that open.
+        prefix: &'static str,
+    },
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let id = |id: &str, scope, kind, prefix| match id.strip_prefix(prefix) {
+            Some(rest) if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Ok(id.to_owned()),
+            _ => Err(ScopeError::Id { scope, kind, prefix }),
+        };
+        match text.split_once(':') {
+            None if text == "admin" => Ok(Self::Admin),
+            Some(("account", name)) => id(name, "account", "account", "acct_").map(Self::Account),
+            Some(("transcripts", name)) => id(name, "transcripts", "organization", "org_").map(Self::Transcripts),
+            _ => Err(ScopeError::Unknown),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every action on one's own, on another organization of one's account, and on another account.
+    #[test]
+    fn every_scope_allows_what_the_table_says() {
+        let scopes = ["admin", "account:acct_a", "transcripts:org_a"].map(|scope| scope.parse::<Scope>().unwrap());
+        let table = [
+            (Action::Identify, [true, true, true]),
+            (Action::BeginEpoch, [true, false, false]),
+            (Action::ReadAll, [true, false, false]),
+            (Action::ManageAccount, [true, false, false]),
+            (Action::Read { account: "acct_a" }, [true, true, false]),
+            (Action::Read { account: "acct_b" }, [true, false, false]),
+            (Action::Write { account: "acct_a" }, [true, true, false]),
+            (Action::Write { account: "acct_b" }, [true, false, false]),
+            (Action::ReadOrganization { account: "acct_a", organization: "org_a" }, [true, true, true]),
+            (Action::ReadOrganization { account: "acct_a", organization: "org_b" }, [true, true, false]),
+            (Action::ReadOrganization { account: "acct_b", organization: "org_c" }, [true, false, false]),
+            (Action::ReadTranscripts { account: "acct_a", organization: "org_a" }, [true, true, true]),
+            (Action::ReadTranscripts { account: "acct_a", organization: "org_b" }, [true, true, false]),
+            (Action::ReadTranscripts { account: "acct_b", organization: "org_c" }, [true, false, false]),
+            (Action::AddTranscripts { account: "acct_a", organization: "org_a" }, [true, true, true]),
+            (Action::AddTranscripts { account: "acct_a", organization: "org_b" }, [true, true, false]),
+            (Action::AddTranscripts { account: "acct_b", organization: "org_c" }, [true, false, false]),
+        ];
+        for (action, expected) in table {
+            for (scope, expected) in scopes.iter().zip(expected) {
+                assert_eq!(scope.allows(&action), expected, "{scope}: {action:?}");
+            }
+        }
+    }
+
+    /// An id is compared as a whole, and only with ids of its own kind.
+    #[test]
+    fn an_id_of_another_kind_opens_nothing() {
+        let account = Scope::Account("org_a".to_owned());
+        assert!(!account.allows(&Action::ReadTranscripts { account: "acct_a", organization: "org_a" }));
+        let organization = Scope::Transcripts("acct_a".to_owned());
+        assert!(!organization.allows(&Action::Read { account: "acct_a" }));
+        assert!(!Scope::Account("acct_".to_owned()).allows(&Action::Read { account: "acct_a" }));
+    }
+
+    #[test]
+    fn a_scope_is_written_as_it_is_read() {
+        for text in ["admin", "account:acct_abc234", "transcripts:org_abc234"] {
+            assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_scope_is_refused_with_what_is() {
+        for text in ["", "Admin", "admin:", "root", "account", "account acct_a", "acct_a"] {
+            assert_eq!(text.parse::<Scope>(), Err(ScopeError::Unknown), "{text}");
+        }
+        for text in
+            ["account:", "account:acct_", "account:org_a", "account:acct_a:b", "account:acct_a b", "transcripts:acct_a", "transcripts:*"]
+        {
+            assert!(matches!(text.parse::<Scope>(), Err(ScopeError::Id { .. })), "{text}");
+        }
+        let error = "transcripts:acct_a".parse::<Scope>().unwrap_err().to_string();
+        assert_eq!(error, "transcripts: takes the id of one organization, org_… (status.externalId of its object)");
+    }
+}
