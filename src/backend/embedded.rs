@@ -14,16 +14,17 @@ use super::{
     Backend, Capabilities, CredentialOutcome, Cursor, Erasing, Identity, IdentityScope, OperatorPut, Page, Released, Result, Session, Wake,
 };
 
-/// The account store of this process.
+/// The account store of this process, for one owner.
 #[derive(Clone, Debug)]
 pub struct Embedded {
     store: Arc<Store>,
+    owner: String,
 }
 
 impl Embedded {
-    /// Serves a store.
-    pub fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    /// Serves a store to `owner`: the owner id of a controller (rule 17).
+    pub fn new(store: Arc<Store>, owner: impl Into<String>) -> Self {
+        Self { store, owner: owner.into() }
     }
 }
 
@@ -42,19 +43,19 @@ impl Backend for Embedded {
     }
 
     async fn identify(&self) -> Result<Identity> {
-        self.store.identify().await
+        self.store.identify(&self.owner).await
     }
 
     async fn begin_epoch(&self) -> Result<Session> {
-        self.store.begin_epoch().await
+        self.store.begin_epoch(&self.owner).await
     }
 
     fn take_wakes(&self) -> Option<UnboundedReceiver<Wake>> {
-        self.store.take_wakes()
+        Some(self.store.take_wakes(&self.owner))
     }
 
     async fn accounts(&self, after: Option<Cursor>) -> Result<(Vec<Row>, Option<Cursor>)> {
-        self.store.accounts(after.as_ref()).await
+        self.store.accounts(&self.owner, after.as_ref()).await
     }
 
     async fn page(&self, account: &Key, after: Option<Cursor>) -> Result<Page> {
@@ -142,9 +143,9 @@ mod tests {
     #[tokio::test]
     async fn it_serves_as_a_backend() {
         let folder = tempfile::TempDir::new().expect("a folder");
-        let store = Store::open(&folder.path().join("deskplane.db"), "owner").await.expect("a store");
-        let backend: Arc<dyn Backend> = Arc::new(Embedded::new(Arc::new(store)));
-        assert!(backend.capabilities().fenced && backend.take_wakes().is_some() && backend.take_wakes().is_none());
+        let store = Store::open(&folder.path().join("deskplane.db")).await.expect("a store");
+        let backend: Arc<dyn Backend> = Arc::new(Embedded::new(Arc::new(store), "owner"));
+        assert!(backend.capabilities().fenced && backend.take_wakes().is_some());
         let session = backend.begin_epoch().await.expect("an epoch");
         assert_eq!(backend.identify().await.expect("an identity").epoch, 1);
         let tag = OwnerTag { kind: RowKind::Account, namespace: "chat".into(), name: "acme".into(), key: "uid".into() };

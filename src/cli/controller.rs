@@ -126,7 +126,7 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
         Some(owner) => owner,
         None => cluster_id(&kube).await?,
     };
-    let store = Arc::new(Store::open(&location, &owner).await?);
+    let store = Arc::new(Store::open(&location).await?);
     tracing::info!(database = %location, store = store.id(), "the store is open");
     let lease = args.lease.for_store(&location, &kube)?;
     let stop = CancellationToken::new();
@@ -139,7 +139,7 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
         lease,
     };
     let run = async {
-        let ended = controller::run(config, Arc::new(Embedded::new(store.clone())), stop.clone()).await;
+        let ended = controller::run(config, Arc::new(Embedded::new(store.clone(), owner)), stop.clone()).await;
         stop.cancel();
         if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
             tracing::info!("what erased rows left in the store's files goes when it is opened next");

@@ -2,9 +2,9 @@
 
 use crate::backend::{Identity, Result, Session};
 
-use super::Store;
 use super::db::{Database, Scope, query};
 use super::error::StoreError;
+use super::{Store, values};
 
 /// The id of the store, made at its first start.
 pub(super) async fn establish(database: &Database, new_id: &str) -> std::result::Result<String, StoreError> {
@@ -16,22 +16,22 @@ pub(super) async fn establish(database: &Database, new_id: &str) -> std::result:
 }
 
 impl Store {
-    /// Which store this is, and the highest epoch of its owner. Reads only.
-    pub async fn identify(&self) -> Result<Identity> {
+    /// Which store this is, and the highest epoch of an owner. Reads only.
+    pub async fn identify(&self, owner: &str) -> Result<Identity> {
         let mut snapshot = self.reader().snapshot().await?;
-        let epoch: Option<i64> =
-            query("SELECT epoch FROM epochs WHERE owner = $1").bind(&self.owner).scalar_optional(&mut snapshot).await?;
+        let epoch: Option<i64> = query("SELECT epoch FROM epochs WHERE owner = $1").bind(owner).scalar_optional(&mut snapshot).await?;
         let store_id = query("SELECT store_id FROM meta WHERE only_row = 1").scalar(&mut snapshot).await?;
         Ok(Identity { store_id, epoch: epoch.unwrap_or_default(), version: env!("CARGO_PKG_VERSION").to_owned() })
     }
 
-    /// Takes the next epoch of the store's owner: every session before it is fenced, once what it has begun is committed.
-    pub async fn begin_epoch(&self) -> Result<Session> {
-        let mut conn = self.database().begin(Scope::Epoch { store: &self.id, owner: &self.owner }).await?;
+    /// Takes the next epoch of an owner: every session of it before is fenced, once what it has begun is committed. Other owners' are not.
+    pub async fn begin_epoch(&self, owner: &str) -> Result<Session> {
+        values::owner(owner)?;
+        let mut conn = self.database().begin(Scope::Epoch { store: &self.id, owner }).await?;
         let sql =
             "INSERT INTO epochs (owner, epoch) VALUES ($1, 1) ON CONFLICT (owner) DO UPDATE SET epoch = epochs.epoch + 1 RETURNING epoch";
-        let epoch = query(sql).bind(&self.owner).scalar(&mut conn).await?;
+        let epoch = query(sql).bind(owner).scalar(&mut conn).await?;
         conn.commit().await?;
-        Ok(Session { owner: self.owner.clone(), epoch, store_id: self.id.clone() })
+        Ok(Session { owner: owner.to_owned(), epoch, store_id: self.id.clone() })
     }
 }

@@ -107,11 +107,11 @@ impl Store {
         }
     }
 
-    /// Accounts with our owner tag, quarantined ones included, paged.
-    pub async fn accounts(&self, after: Option<&Cursor>) -> Result<(Vec<Row>, Option<Cursor>)> {
+    /// Accounts of an owner, quarantined ones included, paged.
+    pub async fn accounts(&self, owner: &str, after: Option<&Cursor>) -> Result<(Vec<Row>, Option<Cursor>)> {
         let mut snapshot = self.reader().snapshot().await?;
         let after = number(after)?;
-        let found: Vec<Account> = query(ACCOUNTS).bind(&self.owner).bind(after).bind(PAGE).fetch_all(&mut snapshot).await?;
+        let found: Vec<Account> = query(ACCOUNTS).bind(owner).bind(after).bind(PAGE).fetch_all(&mut snapshot).await?;
         let next = full(&found).map(|last| Cursor(last.head.id.to_string()));
         Ok((found.iter().map(Account::row).collect(), next))
     }

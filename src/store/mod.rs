@@ -17,7 +17,9 @@
 
 mod accounts;
 mod admission;
+mod announcements;
 mod audit;
+mod backup;
 mod check;
 mod credentials;
 mod db;
@@ -52,6 +54,7 @@ mod widgets;
 #[cfg(test)]
 mod tests;
 
+pub use backup::Restored;
 pub use check::{Finding, Level};
 pub use db::Location;
 pub use error::StoreError;

@@ -1,6 +1,6 @@
 //! Opening the store.
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::backend::Wake;
 
@@ -9,13 +9,11 @@ use super::error::StoreError;
 use super::wakes::Voice;
 use super::{epochs, external};
 
-/// The account store, open for writing.
+/// The account store, open for writing. It serves any number of owners: each has its epochs, its rows and its wakes.
 #[derive(Debug)]
 pub struct Store {
-    pub(super) owner: String,
     pub(super) id: String,
     pub(super) voice: Voice,
-    wakes_out: std::sync::Mutex<Option<UnboundedReceiver<Wake>>>,
     reader: Reader,
 }
 
@@ -26,14 +24,11 @@ pub struct Reader {
 }
 
 impl Store {
-    /// Opens the store of `owner`, makes it where there is none, and brings it to this version.
-    pub async fn open(location: impl Into<Location>, owner: &str) -> Result<Self, StoreError> {
+    /// Opens the store, makes it where there is none, and brings it to this version.
+    pub async fn open(location: impl Into<Location>) -> Result<Self, StoreError> {
         let database = Database::open(&location.into()).await?;
         let id = epochs::establish(&database, &external::random("store_")?).await?;
-        let (wakes, wakes_out) = unbounded_channel();
-        let voice = Voice { store: id.clone(), owner: owner.to_owned(), wakes };
-        let wakes_out = std::sync::Mutex::new(Some(wakes_out));
-        Ok(Self { owner: owner.to_owned(), id, voice, wakes_out, reader: Reader { database } })
+        Ok(Self { voice: Voice::new(id.clone()), id, reader: Reader { database } })
     }
 
     /// Opens the store for reading: needs no lock, and makes no store where there is none.
@@ -41,13 +36,9 @@ impl Store {
         Ok(Reader { database: Database::open_readonly(&location.into()).await? })
     }
 
-    /// The stream of wakes; `None` after the first call. From here on they are listened for.
-    pub fn take_wakes(&self) -> Option<UnboundedReceiver<Wake>> {
-        let wakes = self.wakes_out.lock().ok().and_then(|mut wakes| wakes.take())?;
-        if let Database::Postgres(_) = self.database() {
-            tokio::spawn(self.voice.clone().listen(self.database().clone()));
-        }
-        Some(wakes)
+    /// The wakes of an owner from here on, after all that it may have missed. Any number may ask, for the same owner too.
+    pub fn take_wakes(&self, owner: &str) -> UnboundedReceiver<Wake> {
+        self.voice.wakes(self.database(), owner)
     }
 
     /// The store's id.

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use crate::backend::{BackendError, Result, Session, Wake};
 use crate::domain::rows::{Key, OwnerTag, TicketView};
 
-use super::db::{Conn, Database, Erased, Scope, query};
+use super::db::{Conn, Database, Erased, Query, Scope, query};
 use super::error::{Step, Stop, commit_failed, refused};
 use super::wakes::{Told, Voice};
 use super::{Store, queue, settle};
@@ -15,15 +15,44 @@ use super::{Store, queue, settle};
 /// How often a transaction is begun that the database ends in favour of others.
 const ATTEMPTS: usize = 5;
 
-/// Which store it is, the epoch in force, and whether the key's row is gone for good.
+/// How many objects a mutation names at most.
+const MOST_KEYS: usize = 3;
+
+/// Which store it is, the epoch in force, whether the first key's row is gone for good, and what of the keys belongs to another owner.
 pub(super) const FENCE: &str = "SELECT m.store_id, COALESCE((SELECT e.epoch FROM epochs e WHERE e.owner = $1), 0) AS epoch,
-    (SELECT r.outcome FROM receipts r WHERE r.key = $2) AS outcome FROM meta m WHERE m.only_row = 1";
+    (SELECT r.outcome FROM receipts r WHERE r.key = $2) AS outcome,
+    (SELECT 'Account' FROM accounts WHERE key IN ($2, $3, $4) AND owner <> $1
+     UNION ALL SELECT 'Organization' FROM organizations WHERE key IN ($2, $3, $4) AND owner <> $1
+     UNION ALL SELECT 'Operator' FROM operators WHERE key IN ($2, $3, $4) AND owner <> $1
+     UNION ALL SELECT 'Department' FROM departments WHERE key IN ($2, $3, $4) AND owner <> $1
+     UNION ALL SELECT 'Widget' FROM widgets WHERE key IN ($2, $3, $4) AND owner <> $1
+     UNION ALL SELECT kind FROM tickets WHERE key IN ($2, $3, $4) AND owner <> $1 LIMIT 1) AS foreign_kind
+    FROM meta m WHERE m.only_row = 1";
 
 #[derive(FromRow)]
 struct Fence {
     store_id: String,
     epoch: i64,
     outcome: Option<String>,
+    foreign_kind: Option<String>,
+}
+
+impl Fence {
+    /// Lets in who writes to this store, in the epoch in force, to what is its own or nobody's.
+    fn lets_in(&self, session: &Session) -> Result<()> {
+        if self.store_id != session.store_id {
+            return Err(BackendError::WrongStore { found: self.store_id.clone() });
+        }
+        if self.epoch != session.epoch {
+            return Err(BackendError::Fenced { current: self.epoch });
+        }
+        match &self.foreign_kind {
+            Some(kind) => Err(BackendError::Forbidden(format!(
+                "the {kind} belongs to another owner id, whose rows and tickets only its controller changes; was --owner-id changed?"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A transaction that writes.
@@ -87,13 +116,10 @@ impl Tx {
     async fn fenced(store: &Store, scope: Scope<'_>, session: &Session, keys: &[&Key]) -> Step<Self> {
         let mut tx = Self::begin(store, scope, session.clone()).await?;
         let subject = keys[0];
-        let fence: Fence = query(FENCE).bind(&session.owner).bind(&subject.0).fetch_one(tx.conn()).await?;
-        if fence.store_id != session.store_id {
-            return Err(Stop::Failed(BackendError::WrongStore { found: fence.store_id }));
-        }
-        if fence.epoch != session.epoch {
-            return Err(Stop::Failed(BackendError::Fenced { current: fence.epoch }));
-        }
+        let named = (0..MOST_KEYS).map(|place| keys.get(place).unwrap_or(&subject).0.as_str());
+        let fence = named.fold(query(FENCE).bind(&session.owner), Query::bind);
+        let fence: Fence = fence.fetch_one(tx.conn()).await?;
+        fence.lets_in(session).map_err(Stop::Failed)?;
         tx.subject = Some(subject.clone());
         tx.outcome = fence.outcome;
         Ok(tx)
@@ -170,7 +196,7 @@ impl Tx {
         self.conn.commit().await.map_err(|error| commit_failed(&error))?;
         // While nobody else can commit: wakes are told in the order of the commits.
         if let Conn::SqliteWriter(_) = self.conn {
-            self.voice.tell(self.wakes);
+            self.voice.tell(&self.wakes);
         }
         drop(self.conn);
         self.database.erased(self.erased).await;

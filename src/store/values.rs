@@ -33,6 +33,13 @@ fn email(field: &'static str, value: &str) -> Step<()> {
     text(field, value)
 }
 
+pub(super) fn owner(owner: &str) -> Step<()> {
+    if owner.is_empty() {
+        return refused(BackendError::Invalid { field: "owner", message: "is empty; name whose rows these are (--owner-id)".to_owned() });
+    }
+    text("owner", owner)
+}
+
 pub(super) fn tag(tag: &OwnerTag) -> Step<()> {
     text("metadata.namespace", &tag.namespace)?;
     text("metadata.name", &tag.name)?;

@@ -270,8 +270,8 @@ async fn the_crash_is_settled(plane: &ControlPlane, namespace: &str, database: &
 async fn a_restart_writes_nothing_and_reads_pages(plane: &ControlPlane, database: &std::path::Path) {
     let kube = crate::controlplane::config_of(&plane.state().join("controller.kubeconfig")).await;
     let owner = deskplane::controller::cluster_id(&kube).await.unwrap();
-    let store = Arc::new(Store::open(database, &owner).await.unwrap());
-    let (counting, calls) = Counting::new(Embedded::new(store));
+    let store = Arc::new(Store::open(database).await.unwrap());
+    let (counting, calls) = Counting::new(Embedded::new(store, owner));
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let controller_name = "deskplane.dev/controller".to_owned();
     let config = deskplane::controller::Config { kube, controller_name, namespaces: Vec::new(), listen, workers: 32, lease: None };

@@ -1,5 +1,6 @@
 //! `deskplane store`: looks after the embedded store, without a cluster.
 
+mod copies;
 mod report;
 
 use clap::{Args, Subcommand};
@@ -26,7 +27,11 @@ Examples:
   deskplane store orphans --database sqlite:///data/accounts.db
 
   # Erase one of them for good; the controller of a file must be stopped
-  deskplane store erase-row oper_4tz7k --database sqlite:///data/accounts.db";
+  deskplane store erase-row oper_4tz7k --database sqlite:///data/accounts.db
+
+  # A copy, while the controller runs; and a store from it, while no controller does
+  deskplane store backup --to accounts-backup.db --database sqlite:///data/accounts.db
+  deskplane store restore --from accounts-backup.db --database sqlite:///data/accounts.db";
 
 /// Arguments of `deskplane store`.
 #[derive(Args, Debug)]
@@ -47,6 +52,12 @@ enum StoreVerb {
     /// Erase a row that has no object, with all that is in it
     #[command(after_help = ERASE_EXAMPLES)]
     EraseRow(EraseArgs),
+    /// Write a copy of the store to a file; can run beside the controller
+    #[command(after_help = copies::BACKUP_EXAMPLES)]
+    Backup(copies::BackupArgs),
+    /// Make the store from a backup: it gets a new id, which an admin has to accept
+    #[command(after_help = copies::RESTORE_EXAMPLES)]
+    Restore(copies::RestoreArgs),
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -105,6 +116,8 @@ pub async fn run(args: StoreArgs) -> Result<Exit, CliError> {
         StoreVerb::Check(args) => check(args).await,
         StoreVerb::Orphans(args) => orphans(args).await,
         StoreVerb::EraseRow(args) => erase_row(args).await,
+        StoreVerb::Backup(args) => copies::backup(args).await,
+        StoreVerb::Restore(args) => copies::restore(args).await,
     }
 }
 
@@ -132,7 +145,7 @@ async fn erase_row(args: EraseArgs) -> Result<Exit, CliError> {
     let location = args.database.location()?;
     let orphans = Store::open_readonly(&location).await?.orphans().await?;
     // Taken before anybody is asked: who holds the store is said at once, and what is shown cannot change meanwhile.
-    let store = Store::open(&location, "deskplane store erase-row").await?;
+    let store = Store::open(&location).await?;
     let orphan = orphans.into_iter().find(|orphan| orphan.external_id == args.id);
     if let Some(orphan) = &orphan {
         say(&describe(orphan))?;

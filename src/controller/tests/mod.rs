@@ -92,10 +92,10 @@ impl World {
 
     async fn live(&self, script: Script) -> Life {
         let script = Arc::new(script);
-        let store = Store::open(&self.folder.path().join("store.db"), "owner").await.expect("the store opens");
+        let store = Store::open(&self.folder.path().join("store.db")).await.expect("the store opens");
         let store = Arc::new(store);
-        let inner = Embedded::new(store.clone());
-        let wakes = store.take_wakes().expect("the first to take them");
+        let inner = Embedded::new(store.clone(), "owner");
+        let wakes = store.take_wakes("owner");
         let backend = Arc::new(Faulty { inner, script: script.clone() });
         let client = self.memory.client(&script);
         let recorder = Recorder::new(client.clone(), Reporter { controller: "c".to_owned(), instance: None });
@@ -260,7 +260,7 @@ async fn whatever_fails_at_whichever_write_a_confirmed_account_is_erased_complet
     each_fault(start, async |life, what| {
         let left: Vec<_> = life.state().into_keys().collect();
         assert_eq!(left, ["\"AccountBackend\" \"embedded\"", "\"Plan\" \"small\""], "{what}");
-        let (rows, next) = life.store.accounts(None).await.expect("a listing");
+        let (rows, next) = life.store.accounts("owner", None).await.expect("a listing");
         assert!(rows.is_empty() && next.is_none(), "{what}");
     })
     .await;

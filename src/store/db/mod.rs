@@ -13,8 +13,9 @@ use crate::domain::rows::Key;
 use super::error::StoreError;
 
 pub use location::Location;
-pub(super) use query::{Record, Value, query, values};
+pub(super) use query::{Query, Record, Value, query, values};
 pub(super) use sqlite::scrub::Erased;
+pub(super) use sqlite::{copy, restore};
 
 /// A database, open.
 #[derive(Clone, Debug)]
@@ -59,6 +60,13 @@ impl Database {
             Self::Sqlite(database) => Conn::SqliteWriter(database.begin().await?),
             Self::Postgres(database) => Conn::Postgres(database.begin(scope).await?),
         })
+    }
+
+    /// The next turn to write, where all who write stand in line. Waiting for it keeps no store open.
+    pub(super) fn turn(&self) -> Option<impl Future<Output = sqlx::Result<Conn>> + Send + use<>> {
+        let Self::Sqlite(database) = self else { return None };
+        let turn = database.turn().ok()?;
+        Some(async { Ok(Conn::SqliteWriter(turn.await?)) })
     }
 
     /// A transaction that reads, and sees one state of the store.

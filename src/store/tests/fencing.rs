@@ -21,7 +21,7 @@ on_both! { threads:
 async fn an_older_epoch_is_fenced_and_writes_nothing(on: On) {
     let world = World::with_account(on, seats(3)).await;
     world.organization("org").await.unwrap();
-    let newer = world.store.begin_epoch().await.unwrap();
+    let newer = world.store.begin_epoch("owner").await.unwrap();
     let writes = world.writes().await;
     let fenced = Err(BackendError::Fenced { current: newer.epoch });
     assert_eq!(world.operator("org", "tom").await, fenced);
@@ -65,7 +65,7 @@ async fn two_epochs_race_and_the_older_one_loses(on: On) {
     world.organization("org").await.unwrap();
     let mut newest = world.session.clone();
     for round in 0..20 {
-        let older = std::mem::replace(&mut newest, world.store.begin_epoch().await.unwrap());
+        let older = std::mem::replace(&mut newest, world.store.begin_epoch("owner").await.unwrap());
         let (tag, desired) = (tag(RowKind::Operator, &format!("o{round}")), person(&format!("o{round}")));
         let put = || OperatorPut { tag: &tag, desired: &desired, intent: None };
         let org = key("org");

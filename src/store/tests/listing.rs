@@ -96,7 +96,7 @@ async fn usage_counts_by_organization_and_in_all(on: On) {
 async fn accounts_are_listed_for_their_owner(on: On) {
     let world = World::with_account(on, seats(0)).await;
     world.account("beta", seats(1)).await.unwrap();
-    let (rows, next) = world.store.accounts(None).await.unwrap();
+    let (rows, next) = world.store.accounts("owner", None).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.tag.clone().unwrap().name).collect::<Vec<_>>(), ["acme", "beta"]);
     assert!(next.is_none());
 }

@@ -34,6 +34,7 @@ macro_rules! on_both {
     };
 }
 
+mod backup;
 mod cleanup;
 #[path = "../../../tests/it/postgres.rs"]
 mod cluster;
@@ -41,6 +42,7 @@ mod fencing;
 mod handover;
 mod listing;
 mod opening;
+mod owners;
 mod plans;
 mod postgres;
 mod property;
@@ -134,9 +136,9 @@ impl World {
             On::Sqlite => Location::File(folder.path().join("deskplane.db")),
             On::Postgres => Location::parse(&Cluster::shared().url().await).expect("a URL"),
         };
-        let store = Store::open(&location, "owner").await.expect("a new store");
-        let session = store.begin_epoch().await.expect("an epoch");
-        let wakes = store.take_wakes().expect("the wakes");
+        let store = Store::open(&location).await.expect("a new store");
+        let session = store.begin_epoch("owner").await.expect("an epoch");
+        let wakes = store.take_wakes("owner");
         let mut world = Self { store, session, wakes, location, folder };
         world.hears().await;
         world
@@ -244,7 +246,7 @@ impl World {
             // Notifications come in the order in which they were sent: behind this one there is nothing of before.
             let end = Wake { tag: tag(RowKind::Account, "end"), ticket: None };
             let mut conn = database.connections().acquire().await.expect("a connection");
-            let told = Told { owner: self.store.owner.clone(), wake: end.clone() };
+            let told = Told { owner: self.session.owner.clone(), wake: end.clone() };
             self.store.voice.announce(&mut conn, &[told]).await.expect("a notification");
             while let Some(wake) = self.wakes.recv().await.filter(|wake| *wake != end) {
                 names.push(wake.tag.name);
@@ -276,10 +278,10 @@ impl World {
     /// The same without a last word.
     async fn crash(&mut self) {
         // The lock goes with the store: another file holds the place meanwhile.
-        self.store = Store::open(&self.folder.path().join("other.db"), "owner").await.expect("another store");
-        self.store = Store::open(&self.location, "owner").await.expect("the store");
-        self.session = self.store.begin_epoch().await.expect("an epoch");
-        self.wakes = self.store.take_wakes().expect("the wakes");
+        self.store = Store::open(&self.folder.path().join("other.db")).await.expect("another store");
+        self.store = Store::open(&self.location).await.expect("the store");
+        self.session = self.store.begin_epoch("owner").await.expect("an epoch");
+        self.wakes = self.store.take_wakes("owner");
         self.hears().await;
     }
 

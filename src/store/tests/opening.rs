@@ -6,7 +6,7 @@ use super::*;
 use crate::store::StoreError;
 
 async fn refusal(path: &Path) -> String {
-    Store::open(path, "owner").await.expect_err("an error").to_string()
+    Store::open(path).await.expect_err("an error").to_string()
 }
 
 #[tokio::test]
@@ -16,20 +16,20 @@ async fn a_second_process_is_told_who_holds_the_store() {
     assert!(error.contains(&format!("process {}", std::process::id())) && error.contains("since"), "{error}");
     let World { store, folder, .. } = world;
     drop(store);
-    Store::open(&folder.path().join("deskplane.db"), "owner").await.expect("free again");
+    Store::open(&folder.path().join("deskplane.db")).await.expect("free again");
 }
 
 #[tokio::test]
 async fn the_store_keeps_its_id_and_counts_epochs_by_owner() {
     let world = World::with_account(On::Sqlite, seats(1)).await;
-    let identity = world.store.identify().await.unwrap();
+    let identity = world.store.identify("owner").await.unwrap();
     assert_eq!((identity.store_id.as_str(), identity.epoch), (world.store.id(), 1));
     assert!(identity.store_id.len() > 26);
     let (path, World { store, folder, .. }) = (world.path(), world);
     drop(store);
-    let again = Store::open(&path, "other").await.unwrap();
+    let again = Store::open(&path).await.unwrap();
     assert_eq!(again.id(), identity.store_id);
-    assert_eq!(again.begin_epoch().await.unwrap().epoch, 1);
+    assert_eq!(again.begin_epoch("other").await.unwrap().epoch, 1);
     drop((again, folder));
 }
 
@@ -56,7 +56,7 @@ async fn a_file_of_an_older_version_is_brought_to_this_one() {
     drop(store);
     let error = Store::open_readonly(&path).await.expect_err("an error").to_string();
     assert!(error.contains("older version") && error.contains("start the controller once"), "{error}");
-    let store = Store::open(&path, "owner").await.unwrap();
+    let store = Store::open(&path).await.unwrap();
     assert!(store.reader().check().await.unwrap().is_empty());
     drop((store, folder));
 }

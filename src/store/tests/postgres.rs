@@ -15,20 +15,19 @@ impl World {
         let cluster = Cluster::start();
         let location = Location::parse(&cluster.url().await).expect("a URL");
         let folder = TempDir::new().expect("a temporary folder");
-        let store = Store::open(&location, "owner").await.expect("a new store");
-        let session = store.begin_epoch().await.expect("an epoch");
-        let wakes = store.take_wakes().expect("the wakes");
+        let store = Store::open(&location).await.expect("a new store");
+        let session = store.begin_epoch("owner").await.expect("an epoch");
+        let wakes = store.take_wakes("owner");
         let world = Self { store, session, wakes, location, folder };
         world.account("acme", UNLIMITED).await.expect("an account");
         world.organization("org").await.expect("an organization");
         (world, cluster)
     }
 
-    /// Another process of `owner` on the same store.
-    async fn beside(&self, owner: &str) -> Self {
-        let store = Store::open(&self.location, owner).await.expect("the store");
-        let session = store.begin_epoch().await.expect("an epoch");
-        let wakes = store.take_wakes().expect("the wakes");
+    /// Another process on the same store, for the same owner in the same epoch: as replicas of a server are.
+    async fn beside(&self) -> Self {
+        let store = Store::open(&self.location).await.expect("the store");
+        let (session, wakes) = (self.session.clone(), store.take_wakes(&self.session.owner));
         Self { store, session, wakes, location: self.location.clone(), folder: TempDir::new().expect("a temporary folder") }
     }
 
@@ -111,7 +110,7 @@ async fn a_seat_freed_by_one_process_goes_to_who_waits_at_another() {
     let world = World::with_account(On::Postgres, seats(2)).await;
     world.organization("org").await.unwrap();
     world.operator("org", "tom").await.unwrap();
-    let mut other = world.beside("other").await;
+    let mut other = world.beside().await;
     missing(other.operator("org", "eva").await);
     world.delete("tom").await.unwrap();
     other.granted("eva").await;
@@ -124,7 +123,7 @@ async fn who_could_not_listen_is_told_afterwards() {
     let world = World::with_account(On::Postgres, seats(2)).await;
     world.organization("org").await.unwrap();
     world.operator("org", "tom").await.unwrap();
-    let mut other = world.beside("other").await;
+    let mut other = world.beside().await;
     missing(other.operator("org", "eva").await);
     let listeners = format!("query = 'LISTEN \"deskplane_{}\"'", world.store.id());
     let deadline = std::time::Instant::now() + DEADLINE;
@@ -184,7 +183,7 @@ async fn a_process_that_stands_still_is_ended_by_the_server() {
     let scope = Scope::Rows { store: world.store.id(), owner, keys: &[&acme] };
     let mut standing_still = world.store.database().begin(scope).await.unwrap();
     let begun = async {
-        while let Err(error) = world.store.begin_epoch().await {
+        while let Err(error) = world.store.begin_epoch("owner").await {
             assert!(matches!(error, BackendError::Transient(_)), "{error:?}");
         }
     };

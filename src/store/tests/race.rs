@@ -13,9 +13,9 @@ fn rounds() -> usize {
     std::env::var("DESKPLANE_RACE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(100)
 }
 
-/// Asks for the last seat of a round. Each process has its own owner, as two clusters have.
-async fn wins(store: &Store, session: &Session, round: usize) -> bool {
-    let name = format!("{}{round}", session.owner);
+/// Asks for the last seat of a round. The processes share owner and epoch, as replicas of a server do.
+async fn wins(store: &Store, session: &Session, who: &str, round: usize) -> bool {
+    let name = format!("{who}{round}");
     let (tag, desired) = (tag(RowKind::Operator, &name), person(&name));
     let put = OperatorPut { tag: &tag, desired: &desired, intent: None };
     match store.put_operator(session, &key(&format!("org{round}")), put).await {
@@ -32,12 +32,13 @@ async fn wins(store: &Store, session: &Session, round: usize) -> bool {
 #[ignore = "is started by the race"]
 async fn racer() {
     let url = std::env::var(STORE).expect("the race says where");
-    let store = Store::open(&Location::parse(&url).unwrap(), "second").await.unwrap();
-    let session = store.begin_epoch().await.unwrap();
+    let store = Store::open(&Location::parse(&url).unwrap()).await.unwrap();
+    let epoch = store.identify("owner").await.unwrap().epoch;
+    let session = Session { owner: "owner".to_owned(), epoch, store_id: store.id().to_owned() };
     println!("ready");
     for (round, line) in std::io::stdin().lines().enumerate() {
         line.expect("a line");
-        println!("won: {}", wins(&store, &session, round).await);
+        println!("won: {}", wins(&store, &session, "second", round).await);
     }
 }
 
@@ -45,9 +46,9 @@ async fn racer() {
 async fn two_processes_race_for_the_last_seat_and_one_gets_it() {
     let url = Cluster::shared().url().await;
     let location = Location::parse(&url).unwrap();
-    let store = Store::open(&location, "first").await.unwrap();
-    let session = store.begin_epoch().await.unwrap();
-    let wakes = store.take_wakes().unwrap();
+    let store = Store::open(&location).await.unwrap();
+    let session = store.begin_epoch("owner").await.unwrap();
+    let wakes = store.take_wakes("owner");
     let world = World { store, session, wakes, location, folder: TempDir::new().unwrap() };
     let racer = ["--exact", "store::tests::race::racer", "--ignored", "--nocapture"];
     let racer =
@@ -61,7 +62,7 @@ async fn two_processes_race_for_the_last_seat_and_one_gets_it() {
         world.account(&account, seats(2)).await.unwrap();
         world.organization_in(&account, &organization, &format!("{organization}-first")).await.unwrap();
         writeln!(start).unwrap();
-        let first = wins(&world.store, &world.session, round).await;
+        let first = wins(&world.store, &world.session, "first", round).await;
         let second = lines.find_map(|line| line.strip_prefix("won: ").map(|won| won == "true")).expect("an answer");
         assert!(first != second, "round {round}: {first} and {second}");
     }

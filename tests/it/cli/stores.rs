@@ -22,7 +22,7 @@ async fn store(folder: &TempDir) -> String {
 }
 
 async fn furnish(database: &str) {
-    let backend = Embedded::new(Arc::new(Store::open(Location::parse(database).unwrap(), "owner").await.unwrap()));
+    let backend = Embedded::new(Arc::new(Store::open(Location::parse(database).unwrap()).await.unwrap()), "owner");
     let session = backend.begin_epoch().await.unwrap();
     let tag = |kind, name: &str| OwnerTag { kind, namespace: "chat".to_owned(), name: name.to_owned(), key: Key::from(name) };
     let limits = Limits { seats: 5, organizations: None, widgets: None };
@@ -51,7 +51,7 @@ async fn a_store_is_checked_beside_whoever_writes_it() {
     let folder = TempDir::new().unwrap();
     let database = store(&folder).await;
     let path = folder.path().join("accounts.db");
-    let held = Store::open(&path, "owner").await.unwrap();
+    let held = Store::open(&path).await.unwrap();
     assert!(run(&database, &["check"]).ok().ends_with("is whole and keeps its rules.\n"));
     drop(held);
     let wrong = sqlx::SqlitePool::connect(&database).await.unwrap();
@@ -79,7 +79,7 @@ async fn an_orphan_is_erased_when_a_person_says_so_and_nobody_holds_the_store() 
     let asked = run(&database, &["erase-row", &id]);
     asked.failed(6, &["not confirmed", "--yes"]);
     assert!(asked.stdout.contains(", once of chat/tom.\n"), "{}", asked.stdout);
-    let held = Store::open(&folder.path().join("accounts.db"), "owner").await.unwrap();
+    let held = Store::open(&folder.path().join("accounts.db")).await.unwrap();
     run(&database, &["erase-row", &id, "--yes"]).failed(1, &["is in use by", "stop that process first"]);
     drop(held);
     assert!(run(&database, &["erase-row", &id, "--yes"]).ok().ends_with(&format!("{id} is erased.\n")));
@@ -93,7 +93,7 @@ async fn a_store_in_postgres_is_looked_after_beside_whoever_writes_it() {
     let database = Cluster::shared().url().await;
     run(&database, &["check"]).failed(1, &["start the controller once"]);
     furnish(&database).await;
-    let _writer = Store::open(Location::parse(&database).unwrap(), "owner").await.unwrap();
+    let _writer = Store::open(Location::parse(&database).unwrap()).await.unwrap();
     assert!(run(&database, &["check"]).ok().ends_with("is whole and keeps its rules.\n"));
     let json = run(&database, &["orphans", "-o", "json"]).json();
     let id = json[0]["id"].as_str().expect("an id").to_owned();

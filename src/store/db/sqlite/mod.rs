@@ -1,5 +1,6 @@
 //! `SQLite`: one file, one process that writes (rule 21), one connection that writes.
 
+mod copy;
 mod lock;
 pub(in crate::store) mod scrub;
 mod writer;
@@ -15,6 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::store::error::{StoreError, cannot_migrate, cannot_open, version};
 
+pub(in crate::store) use copy::{copy, restore};
 use lock::Lock;
 use scrub::{Erased, Scrubber};
 use writer::Writer;
@@ -76,7 +78,12 @@ impl Sqlite {
 
     /// Begins to write, behind all who asked before.
     pub(super) async fn begin(&self) -> sqlx::Result<Writing> {
-        Writing::begin(Arc::clone(&self.side()?.writer)).await
+        self.turn()?.await
+    }
+
+    /// The same, for later: it does not hold the file's lock.
+    pub(super) fn turn(&self) -> sqlx::Result<impl Future<Output = sqlx::Result<Writing>> + Send + use<>> {
+        Ok(Writing::begin(Arc::clone(&self.side()?.writer)))
     }
 
     pub(super) async fn snapshot(&self) -> sqlx::Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
