@@ -35,7 +35,10 @@ fn email(field: &'static str, value: &str) -> Step<()> {
 
 pub(super) fn owner(owner: &str) -> Step<()> {
     if owner.is_empty() {
-        return refused(BackendError::Invalid { field: "owner", message: "is empty; name whose rows these are (--owner-id)".to_owned() });
+        return refused(BackendError::Invalid {
+            field: "owner".into(),
+            message: "is empty; name whose rows these are (--owner-id)".to_owned(),
+        });
     }
     text("owner", owner)
 }

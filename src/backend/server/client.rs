@@ -65,7 +65,7 @@ pub(super) struct Client {
 /// A request that is being put together.
 pub(super) struct Request<'a> {
     client: &'a Client,
-    request: RequestBuilder,
+    builder: RequestBuilder,
     call: Call,
     longest: usize,
     deadline: Duration,
@@ -117,7 +117,7 @@ impl Client {
     /// Something to write, in a session.
     pub(super) fn write(&self, method: Method, path: &[&str], session: &Session) -> Result<Request<'_>> {
         let mut request = self.request(method, path, &[], Call::Write)?;
-        request.request = request.request.header(OWNER, &session.owner).header(EPOCH, session.epoch).header(STORE, &session.store_id);
+        request.builder = request.builder.header(OWNER, &session.owner).header(EPOCH, session.epoch).header(STORE, &session.store_id);
         Ok(request)
     }
 
@@ -128,15 +128,15 @@ impl Client {
 
     fn request(&self, method: Method, path: &[&str], query: &[(&str, &str)], call: Call) -> Result<Request<'_>> {
         let url = address::below(&self.base, path, query)?;
-        let request = self.http.request(method, url).header(AUTHORIZATION, self.token.clone());
-        Ok(Request { client: self, request, call, longest: LONGEST_REPLY, deadline: self.deadlines.call })
+        let builder = self.http.request(method, url).header(AUTHORIZATION, self.token.clone());
+        Ok(Request { client: self, builder, call, longest: LONGEST_REPLY, deadline: self.deadlines.call })
     }
 }
 
 impl<'a> Request<'a> {
     /// The same with a body.
     pub(super) fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
-        self.request = self.request.json(body);
+        self.builder = self.builder.json(body);
         self
     }
 
@@ -199,9 +199,9 @@ impl<'a> Request<'a> {
     }
 
     async fn send(self) -> Result<Response> {
-        let Self { client, request, call, .. } = self;
+        let Self { client, builder, call, .. } = self;
         client.gate.pass().await?;
-        request.send().await.map_err(|error| not_sent_or_lost(&client.at, call, &error))
+        builder.send().await.map_err(|error| not_sent_or_lost(&client.at, call, &error))
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn no_answer(at: &str) -> String {
 
 /// What is at the bottom of an error.
 pub(super) fn root_cause(error: &reqwest::Error) -> String {
-    let last = causes(error).last().map_or_else(|| "it cannot be asked".to_owned(), |cause| cause.to_string());
+    let last = causes(error).last().map_or_else(|| "it cannot be asked".to_owned(), ToString::to_string);
     display(&last, LONGEST)
 }
 

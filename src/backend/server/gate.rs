@@ -128,7 +128,7 @@ mod tests {
         let gate = gate(10, 3);
         let expected = [0, 0, 0, 100, 200, 300, 400].map(Some);
         assert_eq!(passes(&gate, 7).await, expected);
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(passes(&gate, 7).await, expected, "a rest earns one burst, however long it was");
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(passes(&gate, 3).await, [0, 0, 100].map(Some), "a short one earns a part of it");
@@ -145,7 +145,7 @@ mod tests {
         let passed = passes(&gate, 100).await;
         assert_eq!(passed.iter().flatten().count(), 11, "at once, and in each half second of five");
         assert_eq!(passed.iter().flatten().max(), Some(&5000));
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         let mut calls = join_all((0..12).map(|_| gate.pass())).await;
         assert_eq!(calls.pop(), Some(Err(BackendError::Throttled { after: Duration::from_millis(5500) })));
         assert_eq!(calls, vec![Ok(()); 11]);

@@ -115,7 +115,6 @@ impl<'a> Reply<'a> {
         match (self.status.as_u16(), self.pause()) {
             (429, after) => BackendError::Throttled { after: after.unwrap_or(SOME_TIME) },
             (503, Some(after)) => BackendError::Throttled { after },
-            (403, _) => BackendError::Forbidden(words),
             // Nobody has carried it out: it is about the address, or about what stands before the server.
             (300..=399 | 404 | 405 | 408 | 421 | 425, _) => BackendError::Transient(words),
             (400..=499, _) => BackendError::Forbidden(words),

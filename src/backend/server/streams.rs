@@ -193,9 +193,10 @@ impl Delay {
             return false;
         }
         // Once is no more than a restart of the server, or of what stands before it.
-        match self.failures {
-            1 => tracing::warn!(%error, "an account server: {what}; trying again"),
-            _ => tracing::debug!(%error, "an account server: {what}"),
+        if self.failures == 1 {
+            tracing::warn!(%error, "an account server: {what}; trying again");
+        } else {
+            tracing::debug!(%error, "an account server: {what}");
         }
         sleep(self.next()).await;
         true

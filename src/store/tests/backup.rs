@@ -15,7 +15,8 @@ async fn a_backup_is_whole_and_its_owners_alone_while_the_store_is_written_to() 
     let world = World::with_account(On::Sqlite, seats(9)).await;
     world.organization("org").await.unwrap();
     let copy = world.folder.path().join("copy.db");
-    let (copied, put) = tokio::join!(backup(&world, &copy), world.put("org", "tom", &person("tom")));
+    let tom = person("tom");
+    let (copied, put) = tokio::join!(backup(&world, &copy), world.put("org", "tom", &tom));
     copied.unwrap();
     put.unwrap();
     assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
@@ -43,12 +44,12 @@ async fn a_restored_store_has_a_new_id_and_what_was_there_is_kept() {
     assert_ne!(restored.store_id, id);
     let replaced = restored.replaced.expect("the former file");
     for (location, id, tom) in [(location, &restored.store_id, Answer::Unknown), (Location::File(copy), &id, Answer::Unknown)] {
-        let store = Store::open(&location, "owner").await.unwrap();
+        let store = Store::open(&location).await.unwrap();
         assert_eq!((store.id(), store.lookup(&key("tom")).await), (id.as_str(), Ok(tom)));
         assert!(matches!(store.lookup(&key("org")).await, Ok(Answer::Present(_))));
         store.close().await;
     }
-    let former = Store::open(&replaced, "owner").await.unwrap();
+    let former = Store::open(&replaced).await.unwrap();
     assert!(matches!(former.lookup(&key("tom")).await, Ok(Answer::Present(_))));
     drop(folder);
 }
@@ -68,7 +69,7 @@ async fn what_is_no_backup_is_refused_and_the_store_stays() {
     }
     let error = Store::restore(&location, None).await.expect_err("an error").to_string();
     assert!(error.contains("--from FILE"), "{error}");
-    let store = Store::open(&location, "owner").await.unwrap();
+    let store = Store::open(&location).await.unwrap();
     assert!(matches!(store.lookup(&key("acme")).await, Ok(Answer::Present(_))));
 }
 

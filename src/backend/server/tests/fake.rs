@@ -64,9 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub(super) async fn request(&mut self) -> Option<String> {
         let mut read = Vec::new();
         while !complete(&read) {
-            if self.stream.read_buf(&mut read).await.ok().filter(|length| *length > 0).is_none() {
-                return None;
-            }
+            self.stream.read_buf(&mut read).await.ok().filter(|length| *length > 0)?;
         }
         let request = String::from_utf8(read).expect("text");
         self.requests.lock().expect("no test panicked here").push(request.clone());
