@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use sqlx::postgres::PgListener;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::backend::Wake;
 use crate::domain::rows::{Key, OwnerTag, RowKind, TicketView};
 
+use super::db::postgres::answered;
 use super::db::{Database, query};
 use super::error::in_words;
 use super::operators::{Operator, select_operators};
@@ -116,10 +116,10 @@ impl Voice {
         if lines.is_empty() {
             return Ok(());
         }
-        sqlx::query("SELECT pg_notify($1, $2)").bind(self.channel()).bind(lines).execute(conn).await.map(drop)
+        answered(sqlx::query("SELECT pg_notify($1, $2)").bind(self.channel()).bind(lines).execute(conn)).await.map(drop)
     }
 
-    /// Hears what is announced, as long as somebody takes the wakes.
+    /// Hears what is announced, as long as somebody takes the wakes and the store is open.
     pub(super) async fn listen(self, database: Database) {
         let mut failing = false;
         loop {
@@ -127,6 +127,7 @@ impl Voice {
                 () = self.wakes.closed() => return,
                 heard = self.hear(&database) => match heard {
                     Ok(()) => failing = false,
+                    Err(sqlx::Error::PoolClosed) => return,
                     Err(error) if failing => tracing::debug!(error = in_words(&error), "the store's wakes cannot be heard"),
                     Err(error) => {
                         failing = true;
@@ -141,10 +142,9 @@ impl Voice {
     /// Listens until the connection is lost.
     async fn hear(&self, database: &Database) -> sqlx::Result<()> {
         let Database::Postgres(postgres) = database else { return Ok(()) };
-        let mut listener = PgListener::connect_with(postgres.listening()).await?;
-        listener.listen(&self.channel()).await?;
+        let mut listening = postgres.listen(&self.channel()).await?;
         self.tell(missed(database, &self.owner).await?);
-        while let Some(notification) = listener.try_recv().await? {
+        while let Some(notification) = listening.next().await? {
             let messages = notification.payload().lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
             self.tell(messages.filter_map(Message::read));
         }

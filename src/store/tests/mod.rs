@@ -40,6 +40,7 @@ mod cluster;
 mod fencing;
 mod handover;
 mod listing;
+mod network;
 mod opening;
 mod plans;
 mod postgres;
