@@ -44,6 +44,7 @@ mod fencing;
 mod handover;
 mod listing;
 mod lists;
+mod network;
 mod opening;
 mod owners;
 mod plans;
