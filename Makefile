@@ -44,7 +44,7 @@ e2e: | cargo ## The Helm chart on a real node, in namespaces of its own (needs r
 up: ## Start a control plane to play with, with our kinds and policies installed
 	@hack/up "$(PLANE)"
 
-down: ## Stop it and throw it away
+down: ## Stop it and throw it away; a controller of your own is named and left alone
 	@hack/controlplane/down "$(PLANE)"
 
 fmt: | cargo ## Format the code
