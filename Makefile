@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-postgres test-unit bench image e2e up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-unit bench image e2e up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -22,14 +22,11 @@ test: | cargo ## Everything that CI checks: format, lints, generated files, unit
 	@$(MAKE) lint check-generated
 	@echo '==> control plane (built once, then cached)'
 	@hack/controlplane/build
+	@hack/postgres/install
 	@echo '==> helm (built once, then cached)'
 	@hack/tools/build
-	@echo '==> tests (those on PostgreSQL are left out: now and then a call in them does not end; make test-postgres runs them)'
-	@cargo test --locked -- --skip postgres --skip store::tests::race
-
-test-postgres: | cargo ## The tests on PostgreSQL, which make test leaves out for now
-	@hack/postgres/install
-	@cargo test --locked -- postgres store::tests::race
+	@echo '==> tests'
+	@cargo test --locked
 
 test-unit: | cargo ## Only the tests that need no control plane: a minute
 	@hack/postgres/install
@@ -47,7 +44,7 @@ e2e: | cargo ## The Helm chart on a real node, in namespaces of its own (needs r
 up: ## Start a control plane to play with, with our kinds and policies installed
 	@hack/up "$(PLANE)"
 
-down: ## Stop it and throw it away
+down: ## Stop it and throw it away; a controller of your own is named and left alone
 	@hack/controlplane/down "$(PLANE)"
 
 fmt: | cargo ## Format the code

@@ -183,7 +183,7 @@ async fn restarts_of_the_api_server_change_nothing(plane: &ControlPlane) {
     };
     let before = versions(all(plane));
     assert!(before.len() > 350, "{}", before.len());
-    for round in 0..4 {
+    for round in 0..10 {
         plane.stop_apiserver();
         plane.start_apiserver();
         let name = format!("after-{round}");
