@@ -3,10 +3,11 @@
 //! | | admin | account | transcripts |
 //! |---|---|---|---|
 //! | which store answers | yes | yes | yes |
-//! | take an epoch; all accounts; make, change, erase an account | yes | | |
-//! | read and write what is in an account | yes | its own | |
-//! | read an organization | yes | of its account | its own |
-//! | read and add transcripts | yes | of its account | of its organization |
+//! | take an epoch, write rows; all accounts | yes | | |
+//! | read what is in an account | yes | its own | |
+//! | read and add transcripts | yes | | of its organization |
+//!
+//! Transcripts are what visitors said: whoever reads an account's numbers and names does not read them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use thiserror::Error;
 pub enum Scope {
     /// Everything: for controllers, and for people who run the server.
     Admin,
-    /// What is in one account.
+    /// To read one account, and what is in it but transcripts.
     Account(String),
     /// The transcripts of one organization: for a chat product.
     Transcripts(String),
@@ -45,13 +46,6 @@ pub enum Action<'a> {
         /// The account.
         account: &'a str,
     },
-    /// To read one organization's row.
-    ReadOrganization {
-        /// Its account.
-        account: &'a str,
-        /// The organization.
-        organization: &'a str,
-    },
     /// To read transcripts of an organization.
     ReadTranscripts {
         /// Its account.
@@ -71,22 +65,13 @@ pub enum Action<'a> {
 impl Scope {
     /// Whether a token of this scope may do that.
     pub fn allows(&self, action: &Action<'_>) -> bool {
-        match *action {
-            Action::Identify => true,
-            Action::BeginEpoch | Action::ReadAll | Action::ManageAccount => *self == Self::Admin,
-            Action::Read { account } | Action::Write { account } => self.covers(account, None),
-            Action::ReadOrganization { account, organization }
-            | Action::ReadTranscripts { account, organization }
-            | Action::AddTranscripts { account, organization } => self.covers(account, Some(organization)),
-        }
-    }
-
-    /// Whether an account, or one organization of it, is within the scope.
-    fn covers(&self, account: &str, organization: Option<&str>) -> bool {
-        match self {
-            Self::Admin => true,
-            Self::Account(own) => own == account,
-            Self::Transcripts(own) => organization == Some(own),
+        match (self, *action) {
+            (Self::Admin, _) | (_, Action::Identify) => true,
+            (Self::Account(own), Action::Read { account }) => own == account,
+            (Self::Transcripts(own), Action::ReadTranscripts { organization, .. } | Action::AddTranscripts { organization, .. }) => {
+                own == organization
+            }
+            (Self::Account(_) | Self::Transcripts(_), _) => false,
         }
     }
 }
@@ -151,16 +136,13 @@ mod tests {
             (Action::ManageAccount, [true, false, false]),
             (Action::Read { account: "acct_a" }, [true, true, false]),
             (Action::Read { account: "acct_b" }, [true, false, false]),
-            (Action::Write { account: "acct_a" }, [true, true, false]),
+            (Action::Write { account: "acct_a" }, [true, false, false]),
             (Action::Write { account: "acct_b" }, [true, false, false]),
-            (Action::ReadOrganization { account: "acct_a", organization: "org_a" }, [true, true, true]),
-            (Action::ReadOrganization { account: "acct_a", organization: "org_b" }, [true, true, false]),
-            (Action::ReadOrganization { account: "acct_b", organization: "org_c" }, [true, false, false]),
-            (Action::ReadTranscripts { account: "acct_a", organization: "org_a" }, [true, true, true]),
-            (Action::ReadTranscripts { account: "acct_a", organization: "org_b" }, [true, true, false]),
+            (Action::ReadTranscripts { account: "acct_a", organization: "org_a" }, [true, false, true]),
+            (Action::ReadTranscripts { account: "acct_a", organization: "org_b" }, [true, false, false]),
             (Action::ReadTranscripts { account: "acct_b", organization: "org_c" }, [true, false, false]),
-            (Action::AddTranscripts { account: "acct_a", organization: "org_a" }, [true, true, true]),
-            (Action::AddTranscripts { account: "acct_a", organization: "org_b" }, [true, true, false]),
+            (Action::AddTranscripts { account: "acct_a", organization: "org_a" }, [true, false, true]),
+            (Action::AddTranscripts { account: "acct_a", organization: "org_b" }, [true, false, false]),
             (Action::AddTranscripts { account: "acct_b", organization: "org_c" }, [true, false, false]),
         ];
         for (action, expected) in table {
