@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod error;
+pub mod server;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedReceiver;

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
+use crate::backend::Backend;
 use crate::backend::embedded::Embedded;
-use crate::controller::{self, Config, LeaseConfig, cluster_id};
+use crate::controller::{self, Config, Connections, LeaseConfig, Servers, cluster_id};
 use crate::store::{Location, Store};
 
 use super::connect::ClusterArgs;
@@ -33,6 +34,9 @@ Examples:
   # With the accounts in PostgreSQL; the password is in PGPASSWORD, or in the file that PGPASSFILE names
   deskplane controller --database 'postgres://deskplane@db.example/deskplane?sslrootcert=/etc/db/ca.crt'
 
+  # With the accounts in an account server, which AccountBackends name
+  deskplane controller --database none --owner-id cluster-1
+
   # For two namespaces only
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
 
@@ -44,6 +48,12 @@ const LOG_LEVEL_HELP: &str =
 /// How a store is named: also for the `store` verbs.
 pub const DATABASES: &str = "sqlite://PATH | postgres://USER@HOST/DATABASE";
 
+/// The same for a controller, which can do without.
+const DATABASES_OR_NONE: &str = "sqlite://PATH | postgres://USER@HOST/DATABASE | none";
+
+/// Instead of a store: this process has none.
+const NO_DATABASE: &str = "none";
+
 /// The store, where none is named.
 pub const DEFAULT_DATABASE: &str = "sqlite://deskplane.db";
 
@@ -53,12 +63,16 @@ const CLOSING: Duration = Duration::from_secs(15);
 /// Arguments of `deskplane controller`.
 #[derive(Args, Debug)]
 pub struct ControllerArgs {
-    /// The store of the embedded backend: a file, made if it does not exist, or a database
-    #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES, default_value = DEFAULT_DATABASE)]
+    /// The store of the embedded backend: a file, made if it does not exist, or a database; none: all accounts are in servers
+    #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES_OR_NONE, default_value = DEFAULT_DATABASE)]
     pub database: SecretString,
-    /// Whose rows these are, when several clusters share a backend [default: UID of the namespace kube-system]
+    /// Whose rows these are, when several clusters share a backend; needed for AccountBackends with a server [default: UID of the
+    /// namespace kube-system]
     #[arg(long, env = "DESKPLANE_OWNER_ID", value_name = "ID")]
     pub owner_id: Option<String>,
+    /// Namespace of the Secrets that AccountBackends name [default: the pod's, or the one of the kubeconfig's context]
+    #[arg(long, env = "DESKPLANE_SECRET_NAMESPACE", value_name = "NAME")]
+    pub secret_namespace: Option<String>,
     /// Look after this namespace only; can be given several times [default: all]
     #[arg(long = "namespace", short = 'n', env = "DESKPLANE_NAMESPACES", value_name = "NAME", value_delimiter = ',')]
     pub namespaces: Vec<String>,
@@ -80,7 +94,7 @@ pub struct ControllerArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Several controllers on one PostgreSQL, of which the one that holds a Lease works")]
+#[command(next_help_heading = "Several controllers on one PostgreSQL or server, of which the one that holds a Lease works")]
 struct LeaseArgs {
     /// Work without a Lease: the controller that started last works, and the others end
     #[arg(long, env = "DESKPLANE_NO_LEASE")]
@@ -121,27 +135,30 @@ enum LogFormat {
 pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     args.log.start()?;
     let kube = args.cluster.config().await?;
-    let location = Location::parse(args.database.expose_secret())?;
-    let owner = match args.owner_id {
-        Some(owner) => owner,
-        None => cluster_id(&kube).await?,
+    let location = location(args.database.expose_secret())?;
+    let store = match &location {
+        Some(location) => Some(open(location, args.owner_id.as_deref(), &kube).await?),
+        None => None,
     };
-    let store = Arc::new(Store::open(&location, &owner).await?);
-    tracing::info!(database = %location, store = store.id(), "the store is open");
-    let lease = args.lease.for_store(&location, &kube)?;
+    let lease = args.lease.for_store(location.as_ref(), &kube)?;
     let stop = CancellationToken::new();
     let config = Config {
+        secret_namespace: args.secret_namespace.unwrap_or_else(|| kube.default_namespace.clone()),
         kube,
         controller_name: args.controller_name,
         namespaces: args.namespaces,
+        owner_id: args.owner_id,
         listen: args.listen,
         workers: usize::from(args.workers),
         lease,
     };
+    let embedded = store.clone().map(|store| Arc::new(Embedded::new(store)) as Arc<dyn Backend>);
     let run = async {
-        let ended = controller::run(config, Arc::new(Embedded::new(store.clone())), stop.clone()).await;
+        let ended = controller::run(config, Connections::new(embedded, Box::new(Servers)), stop.clone()).await;
         stop.cancel();
-        if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
+        if let Some(store) = store
+            && tokio::time::timeout(CLOSING, store.close()).await.is_err()
+        {
             tracing::info!("what erased rows left in the store's files goes when it is opened next");
         }
         ended
@@ -149,6 +166,21 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     tokio::join!(run, stop_on_signal(&stop)).0?;
     tracing::info!("stopped");
     Ok(Exit::Ok)
+}
+
+/// The store that `--database` names; `None`: none.
+pub fn location(database: &str) -> Result<Option<Location>, CliError> {
+    if database == NO_DATABASE { Ok(None) } else { Ok(Some(Location::parse(database)?)) }
+}
+
+async fn open(location: &Location, owner: Option<&str>, kube: &kube::Config) -> Result<Arc<Store>, CliError> {
+    let owner = match owner {
+        Some(owner) => owner.to_owned(),
+        None => cluster_id(kube).await?,
+    };
+    let store = Arc::new(Store::open(location, &owner).await?);
+    tracing::info!(database = %location, store = store.id(), "the store is open");
+    Ok(store)
 }
 
 /// Cancels `stop` on SIGTERM or Ctrl-C; ends when the controller has ended by itself.
@@ -164,9 +196,9 @@ async fn stop_on_signal(stop: &CancellationToken) {
 
 impl LeaseArgs {
     /// A store that several can open needs one who works. A file's lock says who that is.
-    fn for_store(self, location: &Location, kube: &kube::Config) -> Result<Option<LeaseConfig>, CliError> {
+    fn for_store(self, location: Option<&Location>, kube: &kube::Config) -> Result<Option<LeaseConfig>, CliError> {
         let Self { no_lease, lease_namespace, lease_name, lease_seconds } = self;
-        if no_lease || matches!(location, Location::File(_)) {
+        if no_lease || matches!(location, Some(Location::File(_))) {
             return Ok(None);
         }
         let random = getrandom::u64().map_err(|error| CliError::Start(format!("the system's random source: {error}")))?;

@@ -1,5 +1,6 @@
 //! Tests on a real control plane, in one program, so that it is linked once and they share one API server.
 
+mod backends;
 mod chart;
 mod chart_installed;
 mod cli;

@@ -176,7 +176,7 @@ async fn report(context: &Context, lineage: &Lineage, row: &Row, plan: &Plan) ->
     status.store_id = lineage.connection.session().map(|session| session.store_id.clone());
     let (seats, summary) = seats_status(&usage.total, &usage.limits);
     (status.usage, status.seats, status.seat_summary) = (Some(usage_status(&usage.total)), Some(seats), Some(summary));
-    context.metrics.quarantined(lineage.connection.observed().quarantined());
+    context.metrics.quarantined(context.connections.quarantined());
     Ok(Synced { extra: vec![within_plan(&usage, plan)], ..Synced::new(status) })
 }
 

@@ -19,6 +19,7 @@ use super::super::connection::Connection;
 use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop};
 use super::super::lineage::served_connection;
+use super::super::locate::locate;
 use super::super::mapping;
 use super::super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
 use super::super::released;
@@ -212,12 +213,13 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
         return Ok(Failure::new(Reason::Released, message));
     }
     let name = name_of(object);
-    let released = match account.as_ref().map_or_else(|| cleanup::embedded(context), |account| served_connection(context, account)) {
+    let released = match connection_to_tell(context, object, account.as_ref()).await {
         Err(stop @ (Stop::NotOurs | Stop::Deferred(_))) => return Err(stop),
-        Ok(connection) => {
+        Ok(Some(connection)) => {
             let marked = account.as_ref().map_or_else(|| name.clone(), |account| name_of(account.as_ref()));
             tell_release(context, &connection, &marked, &name, &object.key()).await?
         }
+        Ok(None) => Some(Released::default()),
         Err(_) => None,
     };
     let message = match released {
@@ -231,6 +233,21 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
     let descendants = context.cache().descendants(&name);
     context.queue.push_all(descendants);
     Ok(Failure::new(Reason::Released, message))
+}
+
+/// The store to tell that an object is let go; `None`: none has a row of it.
+async fn connection_to_tell<K: Managed>(
+    context: &Context,
+    object: &K,
+    account: Option<&Arc<Account>>,
+) -> Result<Option<Arc<Connection>>, Stop> {
+    match account {
+        Some(account) => served_connection(context, account).map(Some),
+        None => {
+            let Some(kind) = K::KIND.row_kind() else { return Ok(None) };
+            Ok(locate(context, &subject(kind, object, None)).await?.map(|(connection, _)| connection))
+        }
+    }
 }
 
 /// Lets the rows go. `None`: the backend cannot be told, and whoever lets go does not wait for it.

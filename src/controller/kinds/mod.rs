@@ -10,6 +10,8 @@ mod operator;
 mod organization;
 mod owned;
 mod plan;
+mod provider;
 mod widget;
 
 pub use owned::in_use;
+pub use provider::token_refused;

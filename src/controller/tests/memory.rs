@@ -144,9 +144,13 @@ impl State {
         if object["metadata"]["finalizers"].is_null() {
             object["metadata"]["finalizers"] = Value::Null;
         }
-        let operations: json_patch::Patch = serde_json::from_value(operations).expect("a JSON Patch");
-        if json_patch::patch(&mut object, &operations).is_err() {
-            return (422, refusal(422));
+        if operations.is_object() {
+            json_patch::merge(&mut object, &operations);
+        } else {
+            let operations: json_patch::Patch = serde_json::from_value(operations).expect("a JSON Patch");
+            if json_patch::patch(&mut object, &operations).is_err() {
+                return (422, refusal(422));
+            }
         }
         if object["spec"] != before {
             object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
