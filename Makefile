@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-postgres test-unit test-api bench image e2e up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-unit test-api bench image e2e up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -12,8 +12,8 @@ PLANE := $(CURDIR)/target/controlplane
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
-demo: | cargo ## Show the product at work on a real API server, then stop everything (KEEP=1 leaves it up)
-	@KEEP="$(KEEP)" hack/demo
+demo: | cargo ## Show the product at work on a real API server, then stop everything (KEEP=1 leaves it up; BACKEND=postgres; CLUSTER=current)
+	@KEEP="$(KEEP)" BACKEND="$(BACKEND)" CLUSTER="$(CLUSTER)" hack/demo
 
 demo-stop: ## Stop what `make demo KEEP=1` left running
 	@hack/demo --stop
@@ -22,14 +22,11 @@ test: | cargo ## Everything that CI checks: format, lints, generated files, unit
 	@$(MAKE) lint check-generated
 	@echo '==> control plane (built once, then cached)'
 	@hack/controlplane/build
+	@hack/postgres/install
 	@echo '==> helm (built once, then cached)'
 	@hack/tools/build
-	@echo '==> tests (those on PostgreSQL are left out: now and then a call in them does not end; make test-postgres runs them)'
-	@cargo test --locked -- --skip postgres --skip store::tests::race
-
-test-postgres: | cargo ## The tests on PostgreSQL, which make test leaves out for now
-	@hack/postgres/install
-	@cargo test --locked -- postgres store::tests::race
+	@echo '==> tests'
+	@cargo test --locked
 
 test-unit: | cargo ## Only the tests that need no control plane: a minute
 	@hack/postgres/install
@@ -50,7 +47,7 @@ e2e: | cargo ## The Helm chart on a real node, in namespaces of its own (needs r
 up: ## Start a control plane to play with, with our kinds and policies installed
 	@hack/up "$(PLANE)"
 
-down: ## Stop it and throw it away
+down: ## Stop it and throw it away; a controller of your own is named and left alone
 	@hack/controlplane/down "$(PLANE)"
 
 fmt: | cargo ## Format the code

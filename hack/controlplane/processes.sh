@@ -43,6 +43,33 @@ stop_all() {
     stop etcd
 }
 
+# strangers: the id of each process that has a connection to our API server, of those that we may look at and did not start.
+strangers() {
+    local port inodes=() ours name
+    port=$(sed -nE 's/.*server: "[^"]*:([0-9]+)".*/\1/p' "$state/kubeconfig")
+    # In /proc/net/tcp: the other side's address and port in hexadecimal, 01 for an open connection, and the socket's inode.
+    mapfile -t inodes < <(awk -v port=":$(printf %04X "$port")$" '$3 ~ port && $4 == "01" { print $10 }' /proc/net/tcp)
+    ((${#inodes[@]} > 0)) || return 0
+    ours=" $(for name in "${programs[@]}"; do cat "$state/pids/$name" 2>/dev/null || true; done | tr '\n' ' ')"
+    # shellcheck disable=SC2046 # words on purpose
+    find /proc/[0-9]*/fd -maxdepth 1 \( -false $(printf ' -o -lname socket:\[%s\]' "${inodes[@]}") \) 2>/dev/null |
+        cut -d / -f 3 | sort -nu | while read -r pid; do
+        [[ $ours == *" $pid "* ]] || echo "$pid"
+    done
+}
+
+# name_strangers: what runs against this control plane is not ours to stop; but whoever started it may have forgotten.
+name_strangers() {
+    local pid command
+    for pid in $(strangers); do
+        # What this script started to look has ended by now.
+        command=$({ tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c 1-200; } 2>/dev/null) || continue
+        [[ -n $command && $pid != "$$" ]] || continue
+        say "Process $pid still uses this control plane: $command"
+        say "  It was not started with it, so it is left alone. To stop it: kill $pid"
+    done
+}
+
 # free_port: below the range that the kernel takes ports for outgoing connections from, so that none of those gets it before we listen.
 free_port() {
     local port

@@ -131,6 +131,10 @@ pub struct AccountStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub store_id: Option<String>,
+    /// Id of the account in the backend, once it was let go: it stays there, and nothing is done about it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub released_id: Option<String>,
     /// What the account uses, over all its organizations. Trails by some seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

@@ -17,6 +17,7 @@ use super::rules;
     kind = "AccountBackend",
     shortname = "ab",
     category = "deskplane",
+    printcolumn(name = "Accounts", type_ = "integer", json_path = ".status.accounts"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Paused", type_ = "string", json_path = ".status.conditions[?(@.type=='Paused')].status"),
@@ -109,6 +110,9 @@ pub struct AccountBackendStatus {
     /// Highest epoch in which this controller is known to have written to the store; a store with a lower one is an older copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
+    /// How many `Account` objects name this backend. It cannot go while any does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<i64>,
     /// What the backend can do, such as `keyed`, `fenced` or `hardDelete`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)))]

@@ -162,6 +162,11 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
+/// Says the same in other words: nothing but the message changes.
+pub fn reword(condition: &mut Condition, message: &str) {
+    condition.message = cut(message);
+}
+
 fn cut(message: &str) -> String {
     if message.chars().count() <= MAX_MESSAGE { message.to_owned() } else { message.chars().take(MAX_MESSAGE - 1).chain(['…']).collect() }
 }

@@ -131,6 +131,10 @@ pub struct OrganizationStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub store_id: Option<String>,
+    /// Id of the organization in the backend, once it was let go: it stays there, and nothing is done about it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub released_id: Option<String>,
     /// The name in use: the spec's, or the generated unique id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
@@ -184,6 +188,7 @@ mod tests {
             observed_generation: i64::MAX,
             external_id: long(1024),
             store_id: long(253),
+            released_id: long(1024),
             display_name: long(200),
             protected: Some(true),
             erasure: Some(Erasure { remaining: i64::MAX }),

@@ -6,7 +6,10 @@
 pub mod embedded;
 pub mod error;
 pub mod problem;
+pub mod server;
 pub mod wire;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -19,6 +22,9 @@ use crate::domain::rows::{
 };
 
 pub use error::{BackendError, Result};
+
+/// The longest time that a backend, or the API server, may ask us to wait.
+pub const MAX_WAIT: Duration = Duration::from_secs(100);
 
 /// Which store answered, and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

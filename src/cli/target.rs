@@ -131,6 +131,11 @@ impl Target {
         self.object.data.pointer("/status/externalId")?.as_str()
     }
 
+    /// Id of its row in the backend, also once that was let go.
+    pub fn row_id(&self) -> Option<&str> {
+        self.external_id().or_else(|| self.object.data.pointer("/status/releasedId")?.as_str())
+    }
+
     /// What is in it, as of the last update of its status.
     pub fn usage(&self) -> Option<Usage> {
         self.part("/status/usage")

@@ -3,6 +3,7 @@
 //! Look-ups are by name or by parent; nothing here walks all objects but a relist.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use kube::api::ObjectMeta;
@@ -12,6 +13,7 @@ use super::object::{Kind, Managed, Meta, ObjectName};
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 use crate::domain::rows::Key;
+use crate::domain::text::fold_email;
 
 /// An object as it came from the API server.
 #[derive(Debug)]
@@ -107,7 +109,12 @@ pub struct Cache {
     pub namespaces: HashMap<String, NamespaceFacts>,
     dependents: HashMap<ObjectName, BTreeSet<ObjectName>>,
     mentions: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    /// Operators by organization and folded e-mail.
+    emails: HashMap<(ObjectName, String), BTreeSet<ObjectName>>,
     keys: HashMap<Key, ObjectName>,
+    /// How many objects were looked at, for tests.
+    #[cfg(test)]
+    pub looks: std::sync::atomic::AtomicUsize,
 }
 
 /// A kind that has a table in the cache.
@@ -161,6 +168,8 @@ impl Cache {
 
     /// The object of that name, if it can be read.
     pub fn get<K: Cached>(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        #[cfg(test)]
+        self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         match K::table(self).get(&ObjectName::new(K::KIND, namespace, name)) {
             Some(Entry::Good(object)) => Some(object.clone()),
             _ => None,
@@ -229,6 +238,12 @@ impl Cache {
     pub fn live_dependents<K: Cached>(&self, parent: &ObjectName) -> Vec<Entry<K>> {
         let all = self.dependents(parent, K::KIND).filter_map(|one| self.entry::<K>(one));
         all.filter(|entry| entry.metadata().deletion_timestamp.is_none()).collect()
+    }
+
+    /// The readable operators of an organization that want this e-mail, whatever its case.
+    pub fn operators_with(&self, organization: &ObjectName, email: &str) -> Vec<Arc<Operator>> {
+        let found = self.emails.get(&(organization.clone(), fold_email(email))).into_iter().flatten();
+        found.filter_map(|one| self.get::<Operator>(&one.namespace, &one.name)).collect()
     }
 
     /// Names of the objects that name `other` without being its dependents.
@@ -314,6 +329,9 @@ impl Cache {
             for other in object.mentions() {
                 self.mentions.entry(other).or_default().insert(name.clone());
             }
+            if let Some(email) = object.email() {
+                self.emails.entry(email).or_default().insert(name.clone());
+            }
         }
     }
 
@@ -326,6 +344,9 @@ impl Cache {
             for other in object.mentions() {
                 remove(&mut self.mentions, &other, name);
             }
+            if let Some(email) = object.email() {
+                remove(&mut self.emails, &email, name);
+            }
         }
     }
 }
@@ -335,7 +356,7 @@ fn names_in<K>(table: &Table<K>, kind: Kind, namespace: &str) -> Vec<ObjectName>
     table.range(first..).map(|(name, _)| name).take_while(|name| name.namespace == namespace).cloned().collect()
 }
 
-fn remove(index: &mut HashMap<ObjectName, BTreeSet<ObjectName>>, of: &ObjectName, name: &ObjectName) {
+fn remove<K: Eq + Hash>(index: &mut HashMap<K, BTreeSet<ObjectName>>, of: &K, name: &ObjectName) {
     if let Some(all) = index.get_mut(of) {
         all.remove(name);
         if all.is_empty() {

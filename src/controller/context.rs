@@ -1,6 +1,6 @@
 //! What every pass shares: the client, the cache, the queue, the connections.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -73,6 +73,7 @@ pub struct Context {
     cache: Mutex<Cache>,
     backends: Mutex<HashMap<String, BackendState>>,
     vanished: Mutex<HashMap<ObjectName, Vec<Key>>>,
+    withdrawn: Mutex<HashSet<ObjectName>>,
     fenced: Mutex<Option<String>>,
 }
 
@@ -98,6 +99,7 @@ impl Context {
             cache: Mutex::default(),
             backends: Mutex::default(),
             vanished: Mutex::default(),
+            withdrawn: Mutex::default(),
             fenced: Mutex::default(),
         }
     }
@@ -169,6 +171,16 @@ impl Context {
     /// The keys of vanished objects of that name.
     pub fn take_vanished(&self, name: &ObjectName) -> Vec<Key> {
         lock(&self.vanished).remove(name).unwrap_or_default()
+    }
+
+    /// Remembers that the acceptance of a store was taken back: it may be given anew before the next pass.
+    pub fn acceptance_withdrawn(&self, backend: ObjectName) {
+        lock(&self.withdrawn).insert(backend);
+    }
+
+    /// Whether that happened since the last call.
+    pub fn take_withdrawn(&self, backend: &ObjectName) -> bool {
+        lock(&self.withdrawn).remove(backend)
     }
 
     /// Asks for passes over the direct dependents of one kind.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::condition::Reason;
 use crate::backend::BackendError;
+pub use crate::backend::MAX_WAIT;
 use crate::domain::seats::Place;
 
 use super::object::ObjectName;
@@ -151,9 +152,6 @@ impl From<BackendError> for Failure {
         Self { retry, detail, ..Self::new(reason, advice(&error).unwrap_or(message)) }
     }
 }
-
-/// Longest time that a backend or the API server may ask us to wait.
-pub const MAX_WAIT: Duration = Duration::from_secs(100);
 
 fn advice(error: &BackendError) -> Option<String> {
     let advice = match error {

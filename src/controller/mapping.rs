@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use kube::api::ObjectMeta;
 
-use crate::api::condition::{READY, Reason, find};
-use crate::api::names::default_organization;
+use crate::api::names::{ACCEPT_STORE, default_organization};
 use crate::api::{Account, Department, Operator, Organization};
 use crate::domain::rows::Key;
 
 use super::cache::{Cached, Entry, Replaced};
 use super::connection::Connection;
 use super::context::Context;
-use super::object::{Kind, Managed, Meta, ObjectName, Status};
+use super::object::{Kind, Managed, Meta, ObjectName};
 
 /// How long a department waits for further changes of its members.
 const MEMBERS_DELAY: Duration = Duration::from_secs(1);
@@ -57,6 +56,13 @@ fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K
     match K::KIND {
         // Which namespaces it serves concerns everything that stands on it.
         Kind::AccountBackend => {
+            let accepts = |entry: Option<&Entry<K>>| {
+                let annotations = entry.and_then(|entry| entry.metadata().annotations.as_ref());
+                annotations.is_some_and(|all| all.contains_key(ACCEPT_STORE))
+            };
+            if accepts(old) && !accepts(new) {
+                context.acceptance_withdrawn(name.clone());
+            }
             let descendants = context.cache().descendants(name);
             context.queue.push_all(descendants);
         }
@@ -64,11 +70,9 @@ fn changed<K: Cached>(context: &Context, name: &ObjectName, old: Option<&Entry<K
         Kind::Account => {
             wake_down(context, name, old, new, Kind::Organization);
             for parent in parents(old).into_iter().chain(parents(new)) {
-                match parent.kind {
-                    Kind::Plan => context.marks.mark(parent),
-                    _ if new.is_none() => context.queue.push(parent),
-                    _ => {}
-                }
+                // Counts trail; but whoever deletes what was in use waits for the last one to go.
+                let unused = context.cache().dependents(&parent, Kind::Account).next().is_none();
+                if unused { context.queue.push(parent) } else { context.marks.mark(parent) }
             }
         }
         Kind::Organization => {
@@ -163,37 +167,15 @@ pub fn operator_seated(context: &Context, operator: &Operator) {
     departments(context, &super::object::name_of(operator), &Managed::parents(operator));
 }
 
-/// An e-mail of the organization became free: operators who want one that was taken.
-pub fn email_freed(context: &Context, organization: &ObjectName) {
-    let operators = context.cache().dependent_objects::<Operator>(organization);
-    for operator in operators {
-        let name = super::object::name_of(operator.as_ref());
-        let conditions = operator.status.as_ref().map(Status::conditions).unwrap_or_default();
-        let taken = find(conditions, READY).is_some_and(|ready| ready.reason == Reason::EmailTaken.as_str());
-        // A pass under way may be about to say so.
-        if taken || !operator.terminating() && context.queue.active(&name) {
-            context.queue.push(name);
-        }
-    }
+/// An e-mail of the organization became free: those who want it were told that it is taken, or are about to be.
+pub fn email_freed(context: &Context, organization: &ObjectName, email: &str) {
+    let operators = context.cache().operators_with(organization, email);
+    let waiting = operators.iter().filter(|operator| !operator.terminating());
+    context.queue.push_all(waiting.map(|operator| super::object::name_of(operator.as_ref())));
 }
 
-/// An object went for good: its parents may have waited for that.
-pub fn let_go<K: Managed>(context: &Context, object: &K) {
-    match K::KIND {
-        Kind::Organization => {
-            let descendants = context.cache().descendants(&super::object::name_of(object));
-            context.queue.push_all(descendants.into_iter().chain(object.parents()));
-        }
-        Kind::Operator => {
-            for organization in object.parents() {
-                let going =
-                    context.cache().get::<Organization>(&organization.namespace, &organization.name).is_none_or(|one| one.terminating());
-                // Nobody gets a row there any more: a large one must not be walked once for each who goes with it.
-                if !going {
-                    email_freed(context, &organization);
-                }
-            }
-        }
-        _ => {}
-    }
+/// An organization went for good: its parent and its dependents may have waited for that.
+pub fn organization_gone(context: &Context, organization: &Organization) {
+    let descendants = context.cache().descendants(&super::object::name_of(organization));
+    context.queue.push_all(descendants.into_iter().chain(Managed::parents(organization)));
 }

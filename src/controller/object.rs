@@ -15,6 +15,7 @@ use crate::api::{
     OrganizationStatus, Plan, PlanStatus, Widget, WidgetStatus,
 };
 use crate::domain::rows::{Key, OwnerTag, RowKind};
+use crate::domain::text::fold_email;
 
 use super::guard::Guard;
 
@@ -152,6 +153,10 @@ pub trait Managed: Resource<DynamicType = ()> + Clone + fmt::Debug + Deserialize
     fn mentions(&self) -> Vec<ObjectName> {
         Vec::new()
     }
+    /// Under which folded e-mail it is looked up among the dependents of which parent.
+    fn email(&self) -> Option<(ObjectName, String)> {
+        None
+    }
     /// An API for its objects in a namespace; for the cluster-scoped kinds the namespace is empty.
     fn api(client: Client, namespace: &str) -> Api<Self>;
     /// An API to watch its objects: in one namespace, or everywhere. One that cannot be read does not hold up the others.
@@ -238,7 +243,7 @@ macro_rules! managed {
     (@api namespaced, $client:ident, $namespace:ident) => {
         Api::namespaced($client, $namespace)
     };
-    ($kind:ident, $scope:ident, $status:ident, $finalizer:ident $(, $field:ident at $pointer:literal is $parent:ident)* $(with $evidence:ident)? $(; $object:ident mentions $mentions:expr)?) => {
+    ($kind:ident, $scope:ident, $status:ident, $finalizer:ident $(, $field:ident at $pointer:literal is $parent:ident)* $(with $evidence:ident)? $(| $person:ident is found by $email:expr)? $(; $object:ident mentions $mentions:expr)?) => {
         impl Status for $status {
             fn observed_generation(&self) -> i64 {
                 self.observed_generation
@@ -278,6 +283,10 @@ macro_rules! managed {
                 let $object = self;
                 $mentions
             })?
+            $(fn email(&self) -> Option<(ObjectName, String)> {
+                let $person = self;
+                $person.parents().pop().map(|parent| (parent, $email))
+            })?
             fn api(client: Client, namespace: &str) -> Api<Self> {
                 managed!(@api $scope, client, namespace)
             }
@@ -296,7 +305,8 @@ managed!(Plan, cluster, PlanStatus, IN_USE_FINALIZER);
 managed!(Account, namespaced, AccountStatus, ERASE_FINALIZER,
     backend_ref at "/backendRef/name" is AccountBackend, plan_ref at "/planRef/name" is Plan with evidence);
 managed!(Organization, namespaced, OrganizationStatus, ERASE_FINALIZER, account_ref at "/accountRef/name" is Account with evidence);
-managed!(Operator, namespaced, OperatorStatus, ERASE_FINALIZER, organization_ref at "/organizationRef/name" is Organization with evidence);
+managed!(Operator, namespaced, OperatorStatus, ERASE_FINALIZER, organization_ref at "/organizationRef/name" is Organization with evidence
+    | operator is found by fold_email(&operator.spec.email));
 managed!(Department, namespaced, DepartmentStatus, ERASE_FINALIZER, organization_ref at "/organizationRef/name" is Organization with evidence;
 department mentions {
     let named = department.spec.members.iter().flat_map(|members| &members.operators);

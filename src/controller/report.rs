@@ -10,7 +10,9 @@ use kube::runtime::events::{Event, EventType};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::api::condition::{AVAILABLE, PAUSED, READY, Reason, STALLED, Standing, WITHIN_PLAN, Wanted, find, readiness, set_conditions};
+use crate::api::condition::{
+    AVAILABLE, PAUSED, READY, Reason, STALLED, Standing, WITHIN_PLAN, Wanted, find, readiness, reword, set_conditions,
+};
 use crate::api::names::FIELD_MANAGER;
 use crate::domain::text;
 
@@ -92,16 +94,26 @@ pub async fn failed<K: Cached>(
 const PAUSED_BY_ANNOTATION: &str = "PausedByAnnotation";
 const PAUSED_BY_PARENT: &str = "PausedByParent";
 
-/// Reports that writes are paused: `Ready` and the observed generation stay as they are.
+/// In the message of `Ready` while paused: what stands after it was said before.
+const LAST_SAID: &str = " Before that: ";
+
+/// Reports that writes are paused: `Ready` and the observed generation stay as they are, but for the words of the message.
 pub async fn paused<K: Cached>(context: &Context, object: &K, by: &ObjectName) -> Result<(), kube::Error> {
     let mut status = object.status().cloned().unwrap_or_default();
     let generation = status.observed_generation();
     let before = status.conditions().to_vec();
     let reason = if object.paused() { PAUSED_BY_ANNOTATION } else { PAUSED_BY_PARENT };
-    let message = format!("Nothing is written to the backend: {by} has the annotation deskplane.dev/paused: \"true\". Remove it to go on.");
+    let waits = what_waits(object, generation);
+    let message =
+        format!("Nothing is written to the backend: {by} has the annotation deskplane.dev/paused: \"true\".{waits} Remove it to go on.");
     let paused = Wanted { type_: PAUSED, status: true, reason, message: message.clone() };
     let mut conditions = before.clone();
     conditions.retain(|condition| condition.type_ != PAUSED);
+    // The message that people see in lists.
+    for ready in conditions.iter_mut().filter(|condition| condition.type_ == READY) {
+        let before = ready.message.split_once(LAST_SAID).map_or(ready.message.as_str(), |(_, before)| before);
+        reword(ready, &format!("Paused by {by}: nothing is written to the backend.{waits}{LAST_SAID}{before}"));
+    }
     conditions.extend(set_conditions(&before, vec![paused], generation, Timestamp::now()));
     status.observe(generation, conditions);
     patch_status(context, object, &status).await?;
@@ -109,6 +121,17 @@ pub async fn paused<K: Cached>(context: &Context, object: &K, by: &ObjectName) -
         publish(context, object, pause("Paused", message)).await;
     }
     Ok(())
+}
+
+/// What of an object is not carried out while it is paused.
+fn what_waits<K: Managed>(object: &K, observed: i64) -> String {
+    let changed = object.metadata().generation.is_some_and(|generation| generation > observed);
+    match (object.terminating(), changed) {
+        (true, _) => " Its deletion waits.".to_owned(),
+        (false, true) if observed < 0 => " It waits to be looked at for the first time.".to_owned(),
+        (false, true) => format!(" What was changed in its spec since generation {observed} is not applied."),
+        (false, false) => String::new(),
+    }
 }
 
 /// Whether the object said that it is paused by its own annotation: only then its pause is an Event. A pause above thousands is one.

@@ -16,16 +16,18 @@ use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
 use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
-use crate::domain::rows::{Answer, Key, Row};
+use crate::domain::rows::{Answer, Fields, Key, Row};
 
 use super::cache::{Cached, Entry};
 use super::cleanup::BESIDE_WAKES;
+use super::connection::Connection;
 use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
+use super::kinds::release_late;
 use super::lineage::paused_by;
 use super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
 use super::unreadable;
-use super::{released, report};
+use super::{mapping, released, report};
 
 /// First delay of the backoff.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -64,6 +66,9 @@ pub trait Reconcile: Cached {
 
     /// Clears up after a Terminating object.
     fn clean_up(context: &Context, object: &Arc<Self>) -> impl Future<Output = Result<Cleanup, Stop>>;
+
+    /// Puts numbers into the status that hold however the pass ends.
+    fn count(_context: &Context, _object: &Self, _status: &mut Self::Status) {}
 
     /// Puts what a failure says into the kind's own fields of the status; and what the row says, where there is one.
     fn describe(_status: &mut Self::Status, _failure: &Failure, _row: Option<&Row>) {}
@@ -187,6 +192,7 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     {
         return let_go_released(context, &object, failure).await;
     }
+    context.embedded.observed().stays(&object.key());
     if let Some(failure) = released::along(context, object.as_ref())? {
         return let_go_released(context, &object, failure).await;
     }
@@ -200,7 +206,8 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     let object = ensure_finalizer(context, object).await?;
     let result = K::sync(context, &object).await;
     let synced = report_stop::<K, _>(context, &object, result).await?;
-    let Synced { status, message, extra, again } = synced;
+    let Synced { mut status, message, extra, again } = synced;
+    K::count(context, &object, &mut status);
     quietly(report::synced(context, object.as_ref(), status, &message, extra).await)?;
     Ok(again)
 }
@@ -232,14 +239,32 @@ async fn quarantine_key(context: &Context, name: &ObjectName, key: &Key) -> Resu
             return Ok(());
         }
     };
+    let let_go = row.as_ref().and_then(|row| connection.observed().goes_with(row));
+    if let Some(let_go) = let_go {
+        return goes_late(context, connection, name, key, &let_go).await;
+    }
     context.write(connection, name, async |backend, session| backend.quarantine(session, key).await).await?;
     connection.observed().forget(key);
     if let Some(row) = row {
+        if let Fields::Operator(fields) = &row.fields
+            && let Some(organization) = fields.organization.as_ref().and_then(|key| context.cache().name_of_key(key).cloned())
+        {
+            mapping::email_freed(context, &organization, &fields.values.email);
+        }
         report_quarantined(context, name, &row).await;
         connection.observed().wrote(Row { quarantined: true, ..row });
         context.metrics.quarantined(connection.observed().quarantined());
     }
     Ok(())
+}
+
+/// An object that was let go, or went along with `let_go`, is gone before the backend was told.
+async fn goes_late(context: &Context, connection: &Connection, name: &ObjectName, key: &Key, let_go: &Key) -> Result<(), Stop> {
+    if let_go == key {
+        return release_late(context, connection, name, key).await;
+    }
+    let message = "It goes with what was let go above it, once the backend can be told.";
+    Err(Failure::new(Reason::BackendUnreachable, message).with_backoff().into())
 }
 
 /// The object is gone, so the Event is about the backend that keeps its row.
@@ -271,6 +296,7 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
         }
         let mut status = current.status().cloned().unwrap_or_default();
         let row = note_row::<K>(context, &object.key(), &mut status);
+        K::count(context, object, &mut status);
         K::describe(&mut status, failure, row.as_deref());
         let generation = object.metadata().generation.unwrap_or_default();
         quietly(report::failed(context, current, generation, status, failure).await)?;
@@ -357,7 +383,7 @@ fn hold(cleanup: Cleanup) -> Result<(), Stop> {
     }
 }
 
-/// Reports a released object, and removes the finalizer.
+/// Reports a released object, and removes the finalizer. Returns when to tell the backend, if that could not be told.
 async fn let_go_released<K: Reconcile>(context: &Context, object: &Arc<K>, failure: Failure) -> Result<Option<Duration>, Stop> {
     let mut status = object.status().cloned().unwrap_or_default();
     K::describe(&mut status, &failure, None);
@@ -368,7 +394,7 @@ async fn let_go_released<K: Reconcile>(context: &Context, object: &Arc<K>, failu
     } else if object.has_finalizer(K::FINALIZER) {
         let_go_with_its_parent(context, object.as_ref()).await?;
     }
-    Ok(None)
+    Ok(if let Retry::After(delay) = failure.retry { Some(delay) } else { None })
 }
 
 /// A live object whose row went with a released parent is marked as released itself and loses its finalizer: it must not hang when

@@ -99,8 +99,7 @@ async fn refused<K: Managed>(context: &Context, object: &DynamicObject, why: &st
 
 async fn clean_up(context: &Context, name: &ObjectName, object: &DynamicObject) -> Result<Cleanup, Stop> {
     let kind = match name.kind {
-        Kind::AccountBackend => return Ok(in_use(context, name, "spec.backendRef")),
-        Kind::Plan => return Ok(in_use(context, name, "spec.planRef")),
+        Kind::AccountBackend | Kind::Plan => return Ok(in_use(context, name)),
         Kind::Account => RowKind::Account,
         Kind::Organization => RowKind::Organization,
         Kind::Operator => RowKind::Operator,

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use crate::api::Account;
 use crate::api::account::{SeatUsage, Usage};
-use crate::domain::rows::UsageCounts;
+use crate::domain::rows::{AccountUsage, Key, UsageCounts};
 use crate::domain::seats::Limits;
 
+use super::connection::Connection;
 use super::context::Context;
 use super::lineage::served_connection;
 use super::object::{Kind, Meta, ObjectName};
@@ -31,6 +32,11 @@ impl Marks {
     pub fn mark(&self, name: ObjectName) {
         self.due.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert_with(|| Instant::now() + TRAIL);
         self.added.notify_one();
+    }
+
+    /// Whether its count is on its way.
+    pub fn has(&self, name: &ObjectName) -> bool {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 
     /// All marked objects, whenever they are due.
@@ -77,7 +83,7 @@ pub async fn report(context: &Context, name: ObjectName) {
     context.queue.push(name);
 }
 
-/// Reads an account's usage and wakes the organizations whose numbers changed.
+/// Reads what an account uses.
 async fn count(context: &Context, name: &ObjectName) {
     let Some(account) = context.cache().get::<Account>(&name.namespace, &name.name) else { return };
     let Ok(connection) = served_connection(context, &account) else { return };
@@ -85,7 +91,12 @@ async fn count(context: &Context, name: &ObjectName) {
         tracing::debug!(%name, "the usage could not be read; the next sweep tries again");
         return;
     };
-    let changed = connection.observed().uses(&account.key(), usage);
+    learned(context, &connection, &account.key(), usage);
+}
+
+/// Takes over what an account uses, and wakes the organizations whose numbers changed.
+pub fn learned(context: &Context, connection: &Connection, account: &Key, usage: AccountUsage) {
+    let changed = connection.observed().uses(account, usage);
     let cache = context.cache();
     let organizations: Vec<_> = changed.iter().filter_map(|key| cache.name_of_key(key).cloned()).collect();
     drop(cache);

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use sqlx::postgres::{PgListener, PgNotification};
+use sqlx::postgres::PgNotification;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::backend::Wake;
 use crate::domain::rows::{Key, OwnerTag, RowKind, TicketView};
 
-use super::db::postgres::Postgres;
+use super::db::postgres::{Postgres, answered};
 use super::db::{Database, Scope, query};
 use super::error::in_words;
 use super::queue::{parse_place, place_name};
@@ -92,7 +92,7 @@ async fn notify(store: &str, conn: &mut PgConnection, lines: &str) -> sqlx::Resu
     if lines.is_empty() {
         return Ok(());
     }
-    sqlx::query("SELECT pg_notify($1, $2)").bind(channel(store)).bind(lines).execute(conn).await.map(drop)
+    answered(sqlx::query("SELECT pg_notify($1, $2)").bind(channel(store)).bind(lines).execute(conn)).await.map(drop)
 }
 
 /// Tells the other processes that something was committed here, as the count that is returned grows: once for all that was committed while
@@ -161,8 +161,7 @@ impl Listener {
 
     /// Listens until the connection is lost.
     async fn hear(&mut self) -> sqlx::Result<Ended> {
-        let mut listener = PgListener::connect_with(self.postgres.listening()).await?;
-        listener.listen(&self.channel).await?;
+        let mut listening = self.postgres.listen(&self.channel).await?;
         for owner in self.ears.owners() {
             for wake in self.missed(&owner).await? {
                 self.ears.tell(&Told { owner: owner.clone(), wake });
@@ -170,7 +169,7 @@ impl Listener {
         }
         self.changes.send_modify(|count| *count += 1);
         loop {
-            let mut next = pin!(listener.try_recv());
+            let mut next = pin!(listening.next());
             let notification = loop {
                 tokio::select! {
                     // Who arrived before something was announced hears it.

@@ -76,6 +76,9 @@ pub(super) fn cannot_open(database: impl Display, error: &sqlx::Error) -> StoreE
 /// A database that cannot be brought to this version.
 pub(super) fn cannot_migrate(database: impl Display, error: &MigrateError) -> StoreError {
     let problem = match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if sqlstate(error) == Some("55P03") => {
+            "another process is at work in it, or brings it to this version: try again".to_owned()
+        }
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error).to_owned(),
         MigrateError::VersionMismatch(version) => {
             format!(
@@ -214,6 +217,7 @@ fn by_sqlstate(state: &str) -> &'static str {
         ("42501", _) => "the store's user may not do that: let it own the database's schema",
         ("53100", _) => "the store's disk is full: free space or enlarge its volume",
         ("53300", _) => "the store's server has no connection left: raise max_connections, or run fewer processes",
+        ("57014", _) => "the store did not answer in time",
         ("55P03", _) => "the store is busy: others write to the same account",
         (_, "08" | "57") => "the store's server is going down, or not up yet",
         (_, "23") => "the store refused a row that contradicts another one",

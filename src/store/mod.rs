@@ -70,6 +70,6 @@ pub use db::Location;
 pub use error::StoreError;
 pub use find::Place;
 pub use open::{Reader, Store};
-pub use orphans::{Orphan, OrphanState};
+pub use orphans::{Contents, Orphan, OrphanState};
 pub use tokens::{TokenInfo, Tokens};
 pub use write::{Once, Write};

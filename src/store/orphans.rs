@@ -40,6 +40,26 @@ pub struct Orphan {
     pub organization: Option<String>,
     /// Whose it was: `namespace/name`, where that is known.
     pub was: Option<String>,
+    /// Its name, as people see it; of an account, that of its first organization. Never an e-mail.
+    pub name: Option<String>,
+    /// What is in it; `None` for operators, departments and widgets.
+    pub contents: Option<Contents>,
+}
+
+/// What is in an account or organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contents {
+    /// Organizations; 1 for an organization.
+    pub organizations: i64,
+    /// Operators, suspended ones included.
+    pub operators: i64,
+    /// Departments.
+    pub departments: i64,
+    /// Widgets.
+    pub widgets: i64,
+    /// Transcripts.
+    pub transcripts: i64,
 }
 
 // The signature is serde's.
@@ -56,18 +76,37 @@ struct Listed {
     organization: Option<String>,
     owner_namespace: Option<String>,
     owner_name: Option<String>,
+    name: Option<String>,
+    organizations: i64,
+    operators: i64,
+    departments: i64,
+    widgets: i64,
+    transcripts: i64,
 }
 
-const ACCOUNTS: &str = "SELECT external_id, quarantined, external_id AS account, NULL AS organization, owner_namespace, owner_name
-    FROM accounts WHERE key IS NULL OR quarantined ORDER BY id";
+const ACCOUNTS: &str =
+    "SELECT a.external_id, a.quarantined, a.external_id AS account, NULL AS organization, a.owner_namespace, a.owner_name,
+    (SELECT g.display_name FROM organizations g WHERE g.account = a.id ORDER BY g.id LIMIT 1) AS name,
+    (SELECT COUNT(*) FROM organizations g WHERE g.account = a.id) AS organizations,
+    (SELECT COUNT(*) FROM operators r WHERE r.account = a.id) AS operators,
+    (SELECT COUNT(*) FROM departments r WHERE r.account = a.id) AS departments,
+    (SELECT COUNT(*) FROM widgets r WHERE r.account = a.id) AS widgets,
+    (SELECT COUNT(*) FROM transcripts t JOIN organizations g ON g.id = t.organization WHERE g.account = a.id) AS transcripts
+    FROM accounts a WHERE a.key IS NULL OR a.quarantined ORDER BY a.id";
 const ORGANIZATIONS: &str = "SELECT g.external_id, g.quarantined, a.external_id AS account, NULL AS organization, g.owner_namespace,
-    g.owner_name FROM organizations g JOIN accounts a ON a.id = g.account WHERE g.key IS NULL OR g.quarantined ORDER BY g.id";
+    g.owner_name, g.display_name AS name, CAST(1 AS BIGINT) AS organizations,
+    (SELECT COUNT(*) FROM operators r WHERE r.organization = g.id) AS operators,
+    (SELECT COUNT(*) FROM departments r WHERE r.organization = g.id) AS departments,
+    (SELECT COUNT(*) FROM widgets r WHERE r.organization = g.id) AS widgets,
+    (SELECT COUNT(*) FROM transcripts t WHERE t.organization = g.id) AS transcripts
+    FROM organizations g JOIN accounts a ON a.id = g.account WHERE g.key IS NULL OR g.quarantined ORDER BY g.id";
 
 macro_rules! below {
     ($table:literal) => {
         concat!(
-            "SELECT r.external_id, r.quarantined, a.external_id AS account, g.external_id AS organization, r.owner_namespace, r.owner_name
-             FROM ",
+            "SELECT r.external_id, r.quarantined, a.external_id AS account, g.external_id AS organization, r.owner_namespace, r.owner_name,
+             r.display_name AS name, CAST(0 AS BIGINT) AS organizations, CAST(0 AS BIGINT) AS operators, CAST(0 AS BIGINT) AS departments,
+             CAST(0 AS BIGINT) AS widgets, CAST(0 AS BIGINT) AS transcripts FROM ",
             $table,
             " r JOIN accounts a ON a.id = r.account JOIN organizations g ON g.id = r.organization
              WHERE r.key IS NULL OR r.quarantined ORDER BY r.id"
@@ -98,6 +137,8 @@ impl Reader {
 
 impl Listed {
     fn orphan(self, kind: RowKind) -> Orphan {
+        let Self { organizations, operators, departments, widgets, transcripts, .. } = self;
+        let has_contents = matches!(kind, RowKind::Account | RowKind::Organization);
         Orphan {
             external_id: self.external_id,
             kind,
@@ -105,6 +146,8 @@ impl Listed {
             account: self.account,
             organization: self.organization,
             was: self.owner_namespace.zip(self.owner_name).map(|(namespace, name)| format!("{namespace}/{name}")),
+            name: self.name,
+            contents: has_contents.then_some(Contents { organizations, operators, departments, widgets, transcripts }),
         }
     }
 }

@@ -48,7 +48,10 @@ fn values_that_cannot_be_right_are_refused_and_named() {
         ("/controller/resources/limits/memory", "controller.resources.limits.memory=lots"),
         ("/controller/tolerations/0/effect", "controller.tolerations[0].effect=Maybe"),
         ("/controller/affinity", "controller.affinity.nodes=near"),
-        ("/database", "database.postgres=yes"),
+        ("/controller/replicas", "controller.replicas=0"),
+        ("database.postgres.secretName", "controller.replicas=2"),
+        ("/database/postgres", "database.postgres=yes"),
+        ("/database/postgres/secretName", "database.postgres.secretName=Not_A_Name"),
         ("/database/sqlite/accessMode", "database.sqlite.accessMode=ReadWriteMany"),
         ("/database/sqlite/size", "database.sqlite.size=big"),
         ("/accountBackend/name", "accountBackend.name=Not_A_Name"),
@@ -63,6 +66,22 @@ fn values_that_cannot_be_right_are_refused_and_named() {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains(named), "{value}: {text}");
     }
+}
+
+#[test]
+fn on_postgres_there_is_no_volume_and_no_password_in_the_arguments_and_the_lease_is_allowed() {
+    let rendered = objects(&render("chat", &["--values", &format!("{CHART}/ci/postgres-values.yaml")]));
+    assert!(rendered.iter().all(|object| object["kind"] != "PersistentVolumeClaim"));
+    let spec = &only(&rendered, "Deployment")["spec"];
+    assert_eq!((spec["replicas"].as_i64(), spec["strategy"]["type"].as_str()), (Some(2), Some("RollingUpdate")));
+    let container = &spec["template"]["spec"]["containers"][0];
+    let url = &container["env"][0];
+    assert_eq!((&url["name"], &url["valueFrom"]["secretKeyRef"]["name"]), (&"DESKPLANE_DATABASE".into(), &"deskplane-database".into()));
+    let args = container["args"].to_string();
+    assert!(!args.contains("--database") && args.contains("--lease-name=deskplane-controller"), "{args}");
+    let role = only(&rendered, "Role");
+    assert_eq!(role["rules"][1]["resourceNames"][0], "deskplane-controller");
+    assert_eq!(only(&rendered, "RoleBinding")["roleRef"]["name"], role["metadata"]["name"]);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Options<'a> {
     pub database: Option<&'a Path>,
     /// The URL of its store, where that is no file.
     pub url: Option<&'a str>,
+    /// How it reaches the API server; absent: as its own user, directly.
+    pub kubeconfig: Option<&'a Path>,
     /// Further arguments.
     pub args: &'a [&'a str],
 }
@@ -72,7 +74,8 @@ impl Controller {
 
     /// Starts a controller that may end by itself.
     pub async fn launch(plane: &ControlPlane, options: Options<'_>) -> Self {
-        let kubeconfig = rights(plane).await;
+        let own_rights = rights(plane).await;
+        let kubeconfig = options.kubeconfig.unwrap_or(&own_rights);
         // In the control plane's folder, which goes with it even when this process is killed.
         let own = || plane.state().join(format!("controller-{}.db", unique()));
         let database = options.database.map_or_else(own, Path::to_owned);
@@ -178,7 +181,7 @@ impl Drop for Controller {
 }
 
 /// Applies hack/rbac.yaml once a control plane, and returns a kubeconfig of the controller's service account.
-async fn rights(plane: &ControlPlane) -> PathBuf {
+pub async fn rights(plane: &ControlPlane) -> PathBuf {
     let kubeconfig = plane.state().join("controller.kubeconfig");
     if !kubeconfig.exists() {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/hack/rbac.yaml");

@@ -69,7 +69,7 @@ fn passes(address: &str) -> u64 {
 }
 
 /// Waits until every operator was looked at so many times more.
-async fn rounds(address: &str, operators: usize, times: usize) {
+pub async fn rounds(address: &str, operators: usize, times: usize) {
     let goal = passes(address) + u64::try_from(operators * times).unwrap();
     eventually("the resyncs", DEADLINE, async || {
         let now = passes(address);

@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::controller::{
-    Controller, Tenant, account_spec, backend, condition, create, gone, operator_spec, organization_spec, plan_of, ready, reason_is,
+    Controller, Tenant, account_spec, backend, condition, create, gone, operator_spec, organization_spec, plan_of, ready, reason_is, until,
 };
 use crate::rows::{FURNITURE, Rows, message, uid};
 
@@ -71,11 +71,12 @@ async fn a_plan_stays_while_an_account_names_it_and_takes_no_new_one() {
     tenant.account_with("beta", json!({"planRef": {"name": going}})).await;
     tenant.ready("Account", "acme").await;
     tenant.ready("Account", "beta").await;
-    tenant.delete_cluster("Plan", &going).await;
+    tenant.delete_in_use("Plan", &going).await;
     let held = reason_is(tenant.plane, "Plan", "", &going, "InUse").await;
     for account in ["acme", "beta"] {
         assert!(message(&held).contains(&format!("{}/{account}", tenant.namespace)), "{}", message(&held));
     }
+    assert!(message(&held).contains("Give them another plan, or delete them"), "{}", message(&held));
     tenant.account_with("late", json!({"planRef": {"name": going}})).await;
     let late = tenant.reason("Account", "late", "PlanNotFound").await;
     assert!(message(&late).contains("is being deleted and takes no new accounts"), "{}", message(&late));
@@ -99,7 +100,7 @@ async fn an_account_does_not_move_to_a_plan_that_is_being_deleted_and_keeps_the_
     create(tenant.plane, plan_of(&going, json!({"seats": 9}))).await;
     tenant.account_with("holder", json!({"planRef": {"name": going}})).await;
     tenant.ready("Account", "holder").await;
-    tenant.delete_cluster("Plan", &going).await;
+    tenant.delete_in_use("Plan", &going).await;
     reason_is(tenant.plane, "Plan", "", &going, "InUse").await;
     tenant.account("acme").await;
     tenant.operator("tom", "acme-default").await;
@@ -123,9 +124,12 @@ async fn a_backend_stays_while_an_account_names_it_and_takes_no_new_one() {
     ready(tenant.plane, "AccountBackend", "", &going).await;
     tenant.account_with("acme", json!({"backendRef": {"name": going}})).await;
     tenant.ready("Account", "acme").await;
-    tenant.delete_cluster("AccountBackend", &going).await;
+    tenant.delete_in_use("AccountBackend", &going).await;
     let held = reason_is(tenant.plane, "AccountBackend", "", &going, "InUse").await;
-    assert!(message(&held).contains(&format!("{}/acme", tenant.namespace)), "{}", message(&held));
+    for words in [&format!("{}/acme", tenant.namespace), "cannot be taken back", "spec.backendRef, which cannot be changed", "Delete them"]
+    {
+        assert!(message(&held).contains(words), "{}", message(&held));
+    }
     tenant.account_with("late", json!({"backendRef": {"name": going}})).await;
     let late = tenant.reason("Account", "late", "BackendNotFound").await;
     assert!(message(&late).contains("is being deleted and takes no new accounts"), "{}", message(&late));
@@ -136,6 +140,51 @@ async fn a_backend_stays_while_an_account_names_it_and_takes_no_new_one() {
         tenant.gone("Account", name).await;
     }
     gone(tenant.plane, "AccountBackend", "", &going).await;
+}
+
+#[tokio::test]
+async fn the_deletion_of_what_is_in_use_is_refused_until_the_last_account_is_gone() {
+    let tenant = Tenant::new("used", json!({"seats": 10})).await;
+    let used = format!("{}-used", tenant.namespace);
+    create(tenant.plane, backend(&used)).await;
+    create(tenant.plane, plan_of(&used, json!({"seats": 10}))).await;
+    for name in ["acme", "beta"] {
+        tenant.account_with(name, json!({"backendRef": {"name": used}, "planRef": {"name": used}})).await;
+        tenant.ready("Account", name).await;
+    }
+    let counted = async |accounts: i64| {
+        for kind in ["AccountBackend", "Plan"] {
+            until(tenant.plane, kind, "", &used, "its count", |object| object["status"]["accounts"] == accounts).await;
+        }
+    };
+    let refused = |kind: &str, who: &str| {
+        let output = tenant.plane.kubectl(&["delete", kind, &used]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(who), "{kind}: {text}");
+        text
+    };
+    counted(2).await;
+    for (kind, field) in [("ab", "backendRef"), ("cplan", "planRef")] {
+        let text = refused(kind, "2 Accounts name it");
+        // What it says to type shows who.
+        let selector = format!("spec.{field}.name={used}");
+        assert!(text.contains(&format!("kubectl get acct -A --field-selector {selector}. ")), "{text}");
+        let shown = tenant.plane.kubectl_ok(&["get", "acct", "-A", "--field-selector", &selector]);
+        assert!(shown.contains(&format!("{} ", tenant.namespace)) && shown.contains("acme") && shown.contains("beta"), "{shown}");
+    }
+    tenant.erase("Account", "beta").await;
+    tenant.gone("Account", "beta").await;
+    counted(1).await;
+    refused("ab", "1 Account names it");
+    tenant.patch("Account", "acme", json!({"spec": {"planRef": {"name": tenant.plan}}})).await;
+    until(tenant.plane, "Plan", "", &used, "its count", |object| object["status"]["accounts"] == 0).await;
+    tenant.delete_cluster("Plan", &used).await;
+    gone(tenant.plane, "Plan", "", &used).await;
+    tenant.erase("Account", "acme").await;
+    tenant.gone("Account", "acme").await;
+    until(tenant.plane, "AccountBackend", "", &used, "its count", |object| object["status"]["accounts"] == 0).await;
+    tenant.delete_cluster("AccountBackend", &used).await;
+    gone(tenant.plane, "AccountBackend", "", &used).await;
 }
 
 #[tokio::test]
@@ -169,6 +218,7 @@ async fn what_a_namespace_may_no_longer_have_can_still_be_erased() {
     tenant.erase("Account", "acme").await;
     tenant.gone("Account", "acme").await;
     assert_eq!(Rows::of(Controller::shared().await).await.receipt(&one).await.as_deref(), Some("erased"));
+    until(tenant.plane, "AccountBackend", "", &name, "its count", |object| object["status"]["accounts"] == 0).await;
     tenant.delete_cluster("AccountBackend", &name).await;
     gone(tenant.plane, "AccountBackend", "", &name).await;
 }

@@ -168,6 +168,7 @@ async fn restarts_of_the_api_server_change_nothing(plane: &ControlPlane) {
     ready(plane, "Organization", &namespace, "one").await;
     until(plane, "Account", &namespace, "acme", "its count", |it| it["status"]["usage"]["operators"] == 2).await;
     until(plane, "Plan", "", "agency", "its count", |it| it["status"]["accounts"] == 5).await;
+    until(plane, "AccountBackend", "", BACKEND, "its count", |it| it["status"]["accounts"] == 7).await;
     until(plane, "Organization", "quickstart", "acme-germany", "its count", |it| it["status"]["usage"]["operators"] == 4).await;
     until(plane, "Account", "quickstart", "acme", "its count", |it| it["status"]["usage"]["operators"] == 6).await;
     until(plane, "Department", "quickstart", "early-shift", "its members", |it| it["status"]["members"] == 3).await;
@@ -182,7 +183,7 @@ async fn restarts_of_the_api_server_change_nothing(plane: &ControlPlane) {
     };
     let before = versions(all(plane));
     assert!(before.len() > 350, "{}", before.len());
-    for round in 0..4 {
+    for round in 0..10 {
         plane.stop_apiserver();
         plane.start_apiserver();
         let name = format!("after-{round}");
@@ -282,10 +283,11 @@ async fn everything_goes_once_confirmed(plane: &ControlPlane) {
         patch(plane, "Account", namespace, name, confirmed).await.unwrap();
         api(plane, "Account", namespace).await.delete(name, &DeleteParams::default()).await.unwrap();
     }
-    for plan in ["quickstart", "small-business", "agency"] {
-        api(plane, "Plan", "").await.delete(plan, &DeleteParams::default()).await.unwrap();
+    // Refused while an account names it.
+    for (kind, name) in [("Plan", "quickstart"), ("Plan", "small-business"), ("Plan", "agency"), ("AccountBackend", BACKEND)] {
+        let objects = api(plane, kind, "").await;
+        eventually("it is not in use any more", DEADLINE, async || objects.delete(name, &DeleteParams::default()).await.map(drop)).await;
     }
-    api(plane, "AccountBackend", "").await.delete(BACKEND, &DeleteParams::default()).await.unwrap();
     eventually("nothing is left", DEADLINE, async || {
         let left = all(plane);
         if left.is_empty() { Ok(()) } else { Err(format!("{} objects, such as {}", left.len(), left[0])) }

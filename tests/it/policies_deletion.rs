@@ -76,11 +76,39 @@ async fn only_the_right_name_confirms() {
 }
 
 #[tokio::test]
+async fn only_true_pauses_and_false_does_not() {
+    let plane = plane().await;
+    let namespace = plane.namespace("policy-paused").await;
+    let client = plane.client().await;
+    for kind in KINDS {
+        let objects = api(&client, kind, &namespace);
+        let create = async |value: &str| {
+            let mut object = object(kind, "new", full(kind));
+            object.metadata.annotations = Some([("deskplane.dev/paused".to_owned(), value.to_owned())].into());
+            objects.create(&dry_run(), &object).await
+        };
+        for good in ["true", "false"] {
+            create(good).await.unwrap_or_else(|error| panic!("{kind} {good}: {error}"));
+        }
+        for wrong in ["", "True", "yes", "1", "new"] {
+            let words = ["deskplane.dev/paused is \"true\"", "or \"false\"", &format!("not \"{wrong}\"")];
+            says(&refusal(create(wrong).await), "annotation-values", &words);
+        }
+    }
+    let widgets = made(&namespace, "Widget", "web", full("Widget")).await;
+    says(&refusal(annotate(&widgets, "web", "paused", json!("yes")).await), "annotation-values", &["not \"yes\""]);
+    for value in [json!("true"), json!("false"), Value::Null] {
+        annotate(&widgets, "web", "paused", value).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_value_from_before_the_policy_holds_no_other_write_up() {
     let plane = ControlPlane::dedicated_with(|file| !file.starts_with("policy-")).await;
     let organizations = api(&plane.client().await, "Organization", "default");
     let mut old = object("Organization", "acme", full("Organization"));
-    old.metadata.annotations = Some([("deskplane.dev/release".to_owned(), "other".to_owned())].into());
+    let wrong = [("deskplane.dev/release", "other"), ("deskplane.dev/paused", "yes")];
+    old.metadata.annotations = Some(wrong.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     organizations.create(&PostParams::default(), &old).await.unwrap();
     plane.kubectl_ok(&["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/crds/policy-deletion.yaml")]);
     eventually("the policy is in force", DEADLINE, async || {
@@ -173,6 +201,42 @@ async fn operators_departments_and_widgets_are_deleted_freely() {
     let namespace = plane().await.namespace("policy-free").await;
     for kind in ["Operator", "Department", "Widget"] {
         made(&namespace, kind, "free", full(kind)).await.delete("free", &attempt()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_plan_or_backend_in_use_is_not_deleted() {
+    let plane = plane().await;
+    let exempt = plane.client_as(CONTROLLER, &["system:masters"]).await;
+    for (kind, short, field, advice) in
+        [("Plan", "cplan", "planRef", "Give them another plan, or delete them"), ("AccountBackend", "ab", "backendRef", "Delete them, for")]
+    {
+        let name = format!("policy-used-{short}");
+        let api = made("", kind, &name, full(kind)).await;
+        api.delete(&name, &attempt()).await.expect("nobody has counted yet");
+        report(&api, &name, json!({ "accounts": 1 })).await;
+        says(&refusal(api.delete(&name, &attempt()).await), "in-use-deletion", &["is in use: 1 Account names it"]);
+        report(&api, &name, json!({ "accounts": 3 })).await;
+        let who = format!("kubectl get acct -A --field-selector spec.{field}.name={name}");
+        let escape = format!("kubectl annotate {short} {name} deskplane.dev/release={name}");
+        let words = [&format!("\"{name}\" is in use: 3 Accounts name it, as of the last update"), &who, advice, &escape];
+        says(&refusal(api.delete(&name, &attempt()).await), "in-use-deletion", &words.map(AsRef::as_ref));
+        let refused =
+            refusal(api.delete_collection(&attempt(), &ListParams::default().fields(&format!("metadata.name={name}"))).await.map(drop));
+        says(&refused, "in-use-deletion", &["is in use"]);
+        crate::crds_objects::api(&exempt, kind, "").delete(&name, &attempt()).await.expect("who deletes for others is not held up");
+
+        let typed: Vec<_> = escape.split(' ').skip(1).collect();
+        plane.kubectl_ok(&typed);
+        api.delete(&name, &attempt()).await.expect("as the message says");
+        annotate(&api, &name, "release", Value::Null).await.unwrap();
+        report(&api, &name, json!({ "accounts": 0 })).await;
+        api.delete(&name, &attempt()).await.expect("nobody names it");
+        // Terminating and in use: to delete it once more changes nothing.
+        api.delete(&name, &DeleteParams::default()).await.unwrap();
+        report(&api, &name, json!({ "accounts": 1 })).await;
+        api.delete(&name, &DeleteParams::default()).await.unwrap();
+        patch(&api, &name, json!({ "metadata": { "finalizers": null } })).await.unwrap();
     }
 }
 

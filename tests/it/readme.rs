@@ -96,3 +96,48 @@ fn example_files() -> Vec<PathBuf> {
     let files = folders.filter(|path| path.is_dir()).flat_map(|folder| folder.read_dir().unwrap().map(|entry| entry.unwrap().path()));
     files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
 }
+
+/// What knows departments for what they are, and not as one of the kinds.
+const ABOUT_DEPARTMENTS: [&str; 8] = [
+    "src/api/department.rs",
+    "src/api/organization.rs",
+    "src/controller/kinds/department.rs",
+    "src/controller/kinds/organization.rs",
+    "src/domain/availability.rs",
+    "src/store/departments.rs",
+    "src/store/founding.rs",
+    "src/store/organizations.rs",
+];
+
+#[test]
+fn the_recipe_for_a_new_kind_names_every_file_that_knows_the_kinds() {
+    let readme = text("README.md");
+    let (_, recipe) = readme.split_once("**A new kind**").expect("the recipe");
+    let mut folders = vec![PathBuf::from("src")];
+    let mut named = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in root().join(&folder).read_dir().unwrap() {
+            let path = folder.join(entry.unwrap().file_name());
+            let name = path.to_string_lossy().into_owned();
+            if root().join(&path).is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !name.contains("tests")
+                && !ABOUT_DEPARTMENTS.contains(&name.as_str())
+            {
+                let all = text(&name);
+                let code = all.split("#[cfg(test)]").next().unwrap_or_default().lines().filter(|line| !line.trim().starts_with("//"));
+                let knows = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+                if knows.into_iter().any(|word| ["Department", "department", "departments"].contains(&word)) {
+                    let file = path.file_name().unwrap().to_string_lossy();
+                    assert!(recipe.contains(&format!("{file}`")), "the recipe does not name {name}");
+                    named += 1;
+                }
+            }
+        }
+    }
+    assert!(named > 25, "{named}");
+    for word in recipe.split('`').skip(1).step_by(2).filter(|word| word.starts_with("src/") || word.starts_with("tests/")) {
+        assert!(root().join(word).exists(), "{word}");
+    }
+}

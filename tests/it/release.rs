@@ -51,6 +51,12 @@ async fn a_released_organization_keeps_its_rows_and_its_objects_are_free() {
         tenant.until(kind, name, "is let go", is_free).await;
     }
     let_go(&rows, &before).await;
+    // Whoever was interrupted runs it again, and gets the whole receipt.
+    let again = ["release", "one", "-n", &tenant.namespace, "-o", "json"];
+    let (ok, printed) = program(&tenant.plane.kubeconfig(), &again);
+    let receipt: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
+    let line = &receipt["objects"][0];
+    assert_eq!((ok, &line["externalId"], &line["outcome"]), (true, &json!(before[0].1), &json!("Released")), "{printed}");
     let unmanaged = |object: &Value| object["status"]["seats"]["unmanaged"] == 2 && object["status"]["seats"]["held"] == 3;
     tenant.until("Account", "acme", "counts what is unmanaged", unmanaged).await;
 
@@ -93,6 +99,11 @@ async fn a_released_account_lets_all_its_organizations_go() {
         tenant.until(kind, name, "is let go", is_free).await;
     }
     let_go(&rows, &before).await;
+    let (ok, printed) = program(&tenant.plane.kubeconfig(), &["release", "--all", "-n", &tenant.namespace, "-o", "json"]);
+    let receipt: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
+    let listed: Vec<_> = receipt["objects"].as_array().expect("objects").iter().map(|line| line["externalId"].clone()).collect();
+    let expected: Vec<_> = before[..3].iter().map(|(_, id)| json!(id)).collect();
+    assert_eq!((ok, listed), (true, expected), "{printed}");
     tenant.delete("Account", "acme").await;
     tenant.gone("Account", "acme").await;
     // Its parent is gone: what was let go stays so.

@@ -151,6 +151,13 @@ impl TenantOn<'_> {
         deleted.unwrap_or_else(|error| panic!("delete {kind} {name}: {error}"));
     }
 
+    /// The same for one that is in use: as whom no policy refuses.
+    pub async fn delete_in_use(&self, kind: &str, name: &str) {
+        let client = self.plane.client_as(deskplane::policy::DEFAULT_CONTROLLER_USER, &["system:masters"]).await;
+        let deleted = crate::crds_objects::api(&client, kind, "").delete(name, &DeleteParams::default()).await;
+        deleted.unwrap_or_else(|error| panic!("delete {kind} {name}: {error}"));
+    }
+
     /// Creates a department with these operators.
     pub async fn department(&self, name: &str, organization: &str, operators: &[String]) {
         let members: Vec<_> = operators.iter().map(|operator| json!({"name": operator})).collect();

@@ -34,7 +34,21 @@ async fn a_paused_backend_stops_all_writes_for_its_accounts_and_for_no_others() 
         let object = tenant.until(kind, name, "is paused by its backend", paused).await;
         let message = condition(&object, "Paused")["message"].as_str().unwrap();
         assert!(message.contains(&format!("AccountBackend {own} has the annotation deskplane.dev/paused")), "{kind} {name}: {message}");
+        if name != "late" {
+            assert!(
+                message_of(&object).starts_with(&format!("Paused by AccountBackend {own}: ")),
+                "{kind} {name}: {}",
+                message_of(&object)
+            );
+        }
     }
+    // Ready stays as it was; the message says what is not carried out.
+    let tom = tenant.until("Operator", "tom", "waits", |tom| message_of(tom).contains("since generation 1 is not applied")).await;
+    assert_eq!((&condition(&tom, "Ready")["status"], &tom["status"]["observedGeneration"]), (&json!("True"), &json!(1)));
+    assert!(message_of(&tom).ends_with("Before that: The backend equals the spec."), "{}", message_of(&tom));
+    tenant.until("Operator", "tina", "waits", |tina| message_of(tina).contains("Its deletion waits.")).await;
+    let late = tenant.until("Operator", "late", "waits", paused).await;
+    assert!(condition(&late, "Paused")["message"].as_str().unwrap().contains("for the first time"), "{late}");
     // Another backend's account goes on; and when it is done, so much could have been written here too.
     tenant.operator("free", "elsewhere-default").await;
     tenant.ready("Operator", "free").await;
@@ -47,7 +61,8 @@ async fn a_paused_backend_stops_all_writes_for_its_accounts_and_for_no_others() 
     pause(Value::Null).await;
     tenant.gone("Operator", "tina").await;
     for name in ["tom", "late"] {
-        assert!(!paused(&tenant.ready("Operator", name).await), "{name}");
+        let resumed = tenant.ready("Operator", name).await;
+        assert!(!paused(&resumed) && message_of(&resumed) == "The backend equals the spec.", "{name}: {}", message_of(&resumed));
     }
     assert_eq!(rows.number(changed, &key("tom").await).await, 1);
 }

@@ -98,3 +98,40 @@ async fn an_api_server_of_ones_own_goes_and_comes_back_with_what_it_knew() {
     drop(plane);
     assert!(!state.exists(), "the folder of a dropped control plane is removed");
 }
+
+/// A control plane that was started to play with, stopped when dropped.
+struct Kept(std::path::PathBuf);
+
+impl Kept {
+    fn run(&self, script: &str) -> std::process::Output {
+        let script = format!("{}/hack/controlplane/{script}", env!("CARGO_MANIFEST_DIR"));
+        std::process::Command::new(script).arg(&self.0).output().expect("run it")
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.run("down");
+    }
+}
+
+#[test]
+fn stopping_a_control_plane_names_who_still_uses_it_and_leaves_it_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = Kept(folder.path().join("plane"));
+    let up = kept.run("up");
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    let kubeconfig = std::fs::read_to_string(kept.0.join("kubeconfig")).unwrap();
+    let address = kubeconfig.split("https://").nth(1).and_then(|rest| rest.split('"').next()).expect("an address");
+    // We are the ones who still use it.
+    let _connection = std::net::TcpStream::connect(address).expect("it runs");
+    let down = kept.run("down");
+    let said = String::from_utf8_lossy(&down.stderr);
+    let pid = std::process::id();
+    assert!(down.status.success() && said.contains(&format!("Process {pid} still uses this control plane: ")), "{said}");
+    assert!(said.contains(&format!("kill {pid}")), "{said}");
+    let named = said.lines().filter(|line| line.contains("still uses")).count();
+    assert_eq!(named, 1, "what was started with it is not named: {said}");
+    assert!(std::net::TcpStream::connect(address).is_err(), "it is stopped");
+    assert!(!kept.0.exists());
+}

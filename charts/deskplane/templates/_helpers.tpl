@@ -66,3 +66,12 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end -}}
+
+{{/* Whether the accounts are in PostgreSQL. A file has one writer. */}}
+{{- define "deskplane.onPostgres" -}}
+{{- if .Values.database.postgres.secretName -}}
+true
+{{- else if gt (int .Values.controller.replicas) 1 -}}
+{{- fail "controller.replicas: an SQLite file has one writer. Set it to 1, or name a database with database.postgres.secretName." -}}
+{{- end -}}
+{{- end -}}

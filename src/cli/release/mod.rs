@@ -36,7 +36,8 @@ Examples:
   kubectl delete -f hack/rbac.yaml
 
 Releasing needs the verbs get, list, watch, patch and release on the objects, and a controller that runs.
-It cannot be taken back: nothing is made for a released object again.";
+It cannot be taken back: nothing is made for a released object again.
+The receipt also lists what an earlier run let go, as long as its objects exist: after an interruption, run it again.";
 
 /// How many objects are annotated at a time.
 const CONCURRENT: usize = 8;

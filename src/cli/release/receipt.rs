@@ -64,7 +64,7 @@ impl Line {
             namespace: target.namespace().to_owned(),
             name: target.name().to_owned(),
             uid: target.uid().to_owned(),
-            external_id: target.external_id().map(str::to_owned),
+            external_id: target.row_id().map(str::to_owned),
             outcome,
         }
     }
@@ -79,8 +79,14 @@ impl Line {
         matches!(self.outcome, Outcome::Refused { .. } | Outcome::Remains { .. })
     }
 
+    /// Takes over what the object says now. Its row may have been made since it was first read.
+    pub fn update(&mut self, target: &Target) {
+        self.external_id = target.row_id().map(str::to_owned).or(self.external_id.take());
+        self.outcome = Self::outcome_of(target);
+    }
+
     /// What an object says now.
-    pub fn outcome_of(target: &Target) -> Outcome {
+    fn outcome_of(target: &Target) -> Outcome {
         let (reason, message) = target.ready().unwrap_or_else(|| ("NoStatus".to_owned(), "the controller has not seen it".to_owned()));
         if reason != Reason::Released.as_str() {
             return Outcome::Remains { reason, message };
@@ -200,6 +206,20 @@ mod tests {
 
     fn line(name: &str, outcome: Outcome) -> Line {
         Line::new(&target(name, &json!([]), None), outcome)
+    }
+
+    #[test]
+    fn what_was_let_go_before_keeps_its_id_in_the_receipt() {
+        let object = |status: Value| {
+            let metadata = json!({"name": "a", "namespace": "chat", "uid": "uid-a"});
+            Target::new(TargetKind::Organization, serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap())
+        };
+        let before = object(json!({"releasedId": "org_1"}));
+        assert_eq!(Line::new(&before, Outcome::Asked).external_id.as_deref(), Some("org_1"));
+        let mut line = Line::new(&object(json!({})), Outcome::Asked);
+        line.update(&before);
+        line.update(&object(json!({})));
+        assert_eq!(line.external_id.as_deref(), Some("org_1"), "its row was made after it was first read");
     }
 
     #[test]

@@ -97,21 +97,20 @@ impl<'a> Waiting<'a> {
             Event::InitApply(object) => {
                 let target = Target::new(kind, object);
                 self.listed.entry(kind).or_default().insert(target.uid().to_owned());
-                self.set(target.uid(), Line::outcome_of(&target));
+                self.update(&target);
             }
             Event::InitDone => {
                 let listed = self.listed.remove(&kind).unwrap_or_default();
                 let gone = self.lines.iter().filter(|line| line.kind == kind && !listed.contains(&line.uid));
                 let gone: Vec<String> = gone.map(|line| line.uid.clone()).collect();
                 for uid in gone {
-                    self.set(&uid, Outcome::Gone);
+                    self.set_gone(&uid);
                 }
             }
             Event::Apply(object) => {
-                let target = Target::new(kind, object);
-                self.set(target.uid(), Line::outcome_of(&target));
+                self.update(&Target::new(kind, object));
             }
-            Event::Delete(object) => self.set(Target::new(kind, object).uid(), Outcome::Gone),
+            Event::Delete(object) => self.set_gone(Target::new(kind, object).uid()),
         }
     }
 
@@ -122,12 +121,22 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// A refusal stays: the object was not even asked for.
-    fn set(&mut self, uid: &str, outcome: Outcome) {
-        let line = self.by_uid.get(uid).and_then(|&index| self.lines.get_mut(index));
-        if let Some(line) = line.filter(|line| !matches!(line.outcome, Outcome::Refused { .. })) {
-            line.outcome = outcome;
+    fn update(&mut self, target: &Target) {
+        if let Some(line) = self.line(target.uid()) {
+            line.update(target);
         }
+    }
+
+    fn set_gone(&mut self, uid: &str) {
+        if let Some(line) = self.line(uid) {
+            line.outcome = Outcome::Gone;
+        }
+    }
+
+    /// The line of an object. A refusal stays: the object was not even asked for.
+    fn line(&mut self, uid: &str) -> Option<&mut Line> {
+        let line = self.by_uid.get(uid).and_then(|&index| self.lines.get_mut(index));
+        line.filter(|line| !matches!(line.outcome, Outcome::Refused { .. }))
     }
 }
 

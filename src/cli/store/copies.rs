@@ -15,7 +15,7 @@ use super::DatabaseArgs;
 /// Examples of `deskplane store backup --help`.
 pub const BACKUP_EXAMPLES: &str = "\
 Examples:
-  deskplane store backup --to accounts-$(date +%F).db --database sqlite:///data/accounts.db
+  deskplane store backup --to accounts-2026-11-25.db --database sqlite:///data/accounts.db
 
 The copy is whole and checked, and only its owner can read it: it holds e-mail addresses and hashes of passwords. What is erased later stays in it: delete old backups.
 In PostgreSQL use pg_dump.";

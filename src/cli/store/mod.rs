@@ -14,7 +14,7 @@ use super::ask;
 use super::controller::{DATABASES, DEFAULT_DATABASE};
 use super::error::CliError;
 use super::exit::Exit;
-use super::output::{OutputArgs, print, say};
+use super::output::{OutputArgs, clean, print, say};
 use report::{Checked, Orphans};
 
 /// Examples of `deskplane store --help`.
@@ -48,7 +48,7 @@ enum StoreVerb {
     Check(ReadArgs),
     /// List the rows that have no object
     #[command(after_help = ORPHANS_EXAMPLES)]
-    Orphans(ReadArgs),
+    Orphans(OrphansArgs),
     /// Erase a row that has no object, with all that is in it
     #[command(after_help = ERASE_EXAMPLES)]
     EraseRow(EraseArgs),
@@ -68,10 +68,14 @@ It reads only, and can run beside the controller.";
 
 const ORPHANS_EXAMPLES: &str = "\
 Examples:
-  deskplane store orphans --database sqlite:///data/accounts.db -o json
+  deskplane store orphans --database sqlite:///data/accounts.db
+
+  # Each row in a released organization, too
+  deskplane store orphans --all --database sqlite:///data/accounts.db -o json
 
 Quarantined: the object vanished without cleanup (its finalizer was removed by hand). The row keeps its data and its seat.
-Unmanaged: made by others, or let go by a release.";
+Unmanaged: made by others, or let go by a release.
+What is in a listed organization is counted in its line. Names are shown, e-mail addresses never.";
 
 const ERASE_EXAMPLES: &str = "\
 Examples:
@@ -97,6 +101,15 @@ struct ReadArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+struct OrphansArgs {
+    /// List what is in a listed organization, too
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 #[derive(Args, Debug)]
@@ -137,9 +150,10 @@ async fn check(args: ReadArgs) -> Result<Exit, CliError> {
     Ok(if wrong { Exit::Remains } else { Exit::Ok })
 }
 
-async fn orphans(args: ReadArgs) -> Result<Exit, CliError> {
-    let orphans = Store::open_readonly(&args.database.location()?).await?.orphans().await?;
-    print(&Orphans::new(orphans), args.output.output)?;
+async fn orphans(args: OrphansArgs) -> Result<Exit, CliError> {
+    let location = args.read.database.location()?;
+    let orphans = Store::open_readonly(&location).await?.orphans().await?;
+    print(&Orphans::new(&location, orphans, args.all), args.read.output.output)?;
     Ok(Exit::Ok)
 }
 
@@ -164,18 +178,21 @@ async fn erase_row(args: EraseArgs) -> Result<Exit, CliError> {
 
 fn describe(orphan: &Orphan) -> String {
     let was = orphan.was.as_ref().map(|was| format!(", once of {was}")).unwrap_or_default();
-    let (place, contents) = match (&orphan.organization, orphan.kind) {
-        (Some(organization), _) => (format!(" in organization {organization} of account {}", orphan.account), ""),
-        (None, RowKind::Account) => (String::new(), " It is erased with all that is in it."),
-        (None, _) => (format!(" in account {}", orphan.account), " It is erased with all that is in it."),
+    let name = orphan.name.as_ref().map(|name| format!(" ({})", clean(name))).unwrap_or_default();
+    let place = match (&orphan.organization, orphan.kind) {
+        (Some(organization), _) => format!(" in organization {organization} of account {}", orphan.account),
+        (None, RowKind::Account) => String::new(),
+        (None, _) => format!(" in account {}", orphan.account),
     };
-    format!("{} {}{place}{was}.{contents}\n", orphan.kind.as_str(), orphan.external_id)
+    let contents = orphan.contents.as_ref().map(|contents| report::contents(contents, orphan.kind == RowKind::Account));
+    let contents = contents.map(|contents| format!(" It is erased with all that is in it: {contents}.")).unwrap_or_default();
+    format!("{} {}{name}{place}{was}.{contents}\n", orphan.kind.as_str(), orphan.external_id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::OrphanState;
+    use crate::store::{Contents, OrphanState};
 
     #[test]
     fn what_would_be_erased_is_described() {
@@ -186,11 +203,21 @@ mod tests {
             account: "acct_1".to_owned(),
             organization: organization.map(str::to_owned),
             was: was.map(str::to_owned),
+            name: Some("Acme".to_owned()),
+            contents: organization.is_none().then_some(Contents {
+                organizations: 2,
+                operators: 3,
+                departments: 0,
+                widgets: 0,
+                transcripts: 1,
+            }),
         };
         let operator = orphan(RowKind::Operator, Some("org_1"), Some("chat/tom"));
-        assert_eq!(describe(&operator), "Operator x_1 in organization org_1 of account acct_1, once of chat/tom.\n");
+        assert_eq!(describe(&operator), "Operator x_1 (Acme) in organization org_1 of account acct_1, once of chat/tom.\n");
         let organization = describe(&orphan(RowKind::Organization, None, None));
-        assert_eq!(organization, "Organization x_1 in account acct_1. It is erased with all that is in it.\n");
-        assert_eq!(describe(&orphan(RowKind::Account, None, None)), "Account x_1. It is erased with all that is in it.\n");
+        let contents = "3 operators, 1 transcript";
+        assert_eq!(organization, format!("Organization x_1 (Acme) in account acct_1. It is erased with all that is in it: {contents}.\n"));
+        let account = format!("Account x_1 (Acme). It is erased with all that is in it: 2 organizations, {contents}.\n");
+        assert_eq!(describe(&orphan(RowKind::Account, None, None)), account);
     }
 }

@@ -1,10 +1,13 @@
 //! What the store's verbs print.
 
+use std::collections::HashSet;
+
 use comfy_table::{Cell, Color};
 use serde::Serialize;
 
-use crate::cli::output::{Report, Style, colored, plural, table};
-use crate::store::{Finding, Level, Location, Orphan, OrphanState};
+use crate::cli::output::{Report, Style, clean, colored, plural, table};
+use crate::domain::rows::RowKind;
+use crate::store::{Contents, Finding, Level, Location, Orphan, OrphanState};
 
 /// What a check found.
 #[derive(Debug, Serialize)]
@@ -62,7 +65,14 @@ impl Report for Checked {
 /// Rows without an object.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub struct Orphans(Vec<Row>);
+pub struct Orphans {
+    rows: Vec<Row>,
+    #[serde(skip)]
+    database: String,
+    /// Rows that are counted in their organization's only.
+    #[serde(skip)]
+    folded: i64,
+}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,6 +80,10 @@ struct Row {
     id: String,
     kind: &'static str,
     state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contents: Option<Contents>,
     account: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     organization: Option<String>,
@@ -82,40 +96,83 @@ const UNMANAGED: &str = "Unmanaged";
 
 /// What the states mean.
 const STATES: [(&str, &str); 2] = [
-    (QUARANTINED, "its object vanished without cleanup."),
+    (QUARANTINED, "its object vanished without cleanup: nobody said whether it may go."),
     (UNMANAGED, "made directly in the backend, or let go by a release, which takes the name of the object off it."),
 ];
 
 impl Orphans {
-    /// These rows.
-    pub fn new(orphans: Vec<Orphan>) -> Self {
-        let rows = orphans.into_iter().map(|Orphan { external_id, kind, state, account, organization, was }| {
-            let state = match state {
-                OrphanState::Quarantined => QUARANTINED,
-                OrphanState::Unmanaged => UNMANAGED,
-            };
-            Row { id: external_id, kind: kind.as_str(), state, account, organization, was }
-        });
-        Self(rows.collect())
+    /// The rows of that store, `all` of them, or those in an organization without an object only as its contents.
+    pub fn new(location: &Location, orphans: Vec<Orphan>, all: bool) -> Self {
+        let (total, of_organizations) = (orphans.len(), orphans.iter().filter(|orphan| orphan.kind == RowKind::Organization));
+        let listed: HashSet<_> = of_organizations.map(|orphan| orphan.external_id.clone()).collect();
+        let folds = |orphan: &Orphan| !all && orphan.organization.as_ref().is_some_and(|organization| listed.contains(organization));
+        let rows: Vec<_> = orphans.into_iter().filter(|orphan| !folds(orphan)).map(Row::from).collect();
+        let database = match location {
+            Location::File(path) => format!("sqlite://{}", path.display()),
+            // Its URL has a user, who is not shown.
+            Location::Server(_) => "…".to_owned(),
+        };
+        Self { database, folded: i64::try_from(total - rows.len()).unwrap_or(i64::MAX), rows }
     }
+}
+
+impl From<Orphan> for Row {
+    fn from(orphan: Orphan) -> Self {
+        let Orphan { external_id, kind, state, account, organization, was, name, contents } = orphan;
+        let state = match state {
+            OrphanState::Quarantined => QUARANTINED,
+            OrphanState::Unmanaged => UNMANAGED,
+        };
+        Self { id: external_id, kind: kind.as_str(), state, name, contents, account, organization, was }
+    }
+}
+
+impl Row {
+    fn cells(&self) -> Vec<Cell> {
+        let Self { id, kind, state, name, contents, account, organization, was } = self;
+        let or_dash = |text: &Option<String>| Cell::new(text.as_deref().map_or_else(|| "-".to_owned(), clean));
+        let contents = contents.as_ref().map(|contents| self::contents(contents, *kind == RowKind::Account.as_str()));
+        let cells = [Cell::new(id), Cell::new(kind), Cell::new(state), or_dash(name), or_dash(&contents)];
+        cells.into_iter().chain([Cell::new(account), or_dash(organization), or_dash(was)]).collect()
+    }
+}
+
+/// `2 organizations, 5 operators, 1 widget`: what there is none of is left out.
+pub fn contents(contents: &Contents, of_account: bool) -> String {
+    let Contents { organizations, operators, departments, widgets, transcripts } = *contents;
+    let organizations = if of_account { organizations } else { 0 };
+    let counts = [
+        (organizations, "organization"),
+        (operators, "operator"),
+        (departments, "department"),
+        (widgets, "widget"),
+        (transcripts, "transcript"),
+    ];
+    let counts: Vec<_> = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, one)| plural(count, one)).collect();
+    if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") }
 }
 
 impl Report for Orphans {
     fn text(&self, style: Style) -> String {
-        if self.0.is_empty() {
+        if self.rows.is_empty() {
             return "No row is without an object.\n".to_owned();
         }
-        let rows = self.0.iter().map(|Row { id, kind, state, account, organization, was }| {
-            let or_dash = |text: &Option<String>| Cell::new(text.as_deref().unwrap_or("-"));
-            vec![Cell::new(id), Cell::new(kind), Cell::new(state), Cell::new(account), or_dash(organization), or_dash(was)]
-        });
-        let mut text = table(&["ID", "Kind", "State", "Account", "Organization", "Was"], rows, style);
+        let header = ["ID", "Kind", "State", "Name", "Contents", "Account", "Organization", "Was"];
+        let mut text = table(&header, self.rows.iter().map(Row::cells), style);
         for (state, meaning) in STATES {
-            if self.0.iter().any(|row| row.state == state) {
+            if self.rows.iter().any(|row| row.state == state) {
                 text = text + state + ": " + meaning + "\n";
             }
         }
-        text + "They keep their data and seats until one is erased: deskplane store erase-row ID\n"
+        if self.folded > 0 {
+            let (rows, database) = (plural(self.folded, "row"), &self.database);
+            text = format!("{text}{rows} in these organizations: deskplane store orphans --all --database {database}\n");
+        }
+        format!(
+            "{text}They keep their data and seats, and nothing is done about them. To erase one for good, with all that is in it: \
+             deskplane store erase-row ID --database {}\n",
+            self.database
+        )
     }
 }
 
@@ -123,8 +180,9 @@ impl Report for Orphans {
 mod tests {
     use k8s_openapi::jiff::Timestamp;
 
+    use serde_json::json;
+
     use super::*;
-    use crate::domain::rows::RowKind;
 
     const PLAIN: Style = Style { color: false, now: Timestamp::UNIX_EPOCH };
 
@@ -151,30 +209,59 @@ mod tests {
         assert_eq!(serde_json::to_value(wrong).unwrap()["errors"], 1);
     }
 
-    #[test]
-    fn orphans_are_listed_with_what_is_known_of_them() {
-        let orphan = |external_id: &str, kind, state, organization: Option<&str>, was: Option<&str>| Orphan {
+    fn orphan(external_id: &str, kind: RowKind, state: OrphanState, organization: Option<&str>, was: Option<&str>) -> Orphan {
+        Orphan {
             external_id: external_id.to_owned(),
             kind,
             state,
             account: "acct_1".to_owned(),
             organization: organization.map(str::to_owned),
             was: was.map(str::to_owned),
-        };
-        let orphans = Orphans::new(vec![
-            orphan("org_7", RowKind::Organization, OrphanState::Unmanaged, None, None),
+            name: None,
+            contents: None,
+        }
+    }
+
+    fn orphans() -> Vec<Orphan> {
+        let contents = Contents { organizations: 1, operators: 2, departments: 0, widgets: 1, transcripts: 0 };
+        let organization = orphan("org_7", RowKind::Organization, OrphanState::Unmanaged, None, None);
+        vec![
+            Orphan { name: Some("Acme Germany".to_owned()), contents: Some(contents), ..organization },
+            orphan("oper_1", RowKind::Operator, OrphanState::Unmanaged, Some("org_7"), None),
+            orphan("oper_2", RowKind::Operator, OrphanState::Unmanaged, Some("org_7"), None),
             orphan("oper_9", RowKind::Operator, OrphanState::Quarantined, Some("org_1"), Some("chat/tom")),
-        ]);
-        insta::assert_snapshot!(orphans.text(PLAIN), @"
-        ID       KIND           STATE         ACCOUNT   ORGANIZATION   WAS
-        org_7    Organization   Unmanaged     acct_1    -              -
-        oper_9   Operator       Quarantined   acct_1    org_1          chat/tom
-        Quarantined: its object vanished without cleanup.
+            orphan("wdgt_3", RowKind::Widget, OrphanState::Unmanaged, Some("org_7"), None),
+        ]
+    }
+
+    #[test]
+    fn orphans_are_listed_with_what_is_known_of_them() {
+        let location = Location::parse("sqlite:///data/accounts.db").unwrap();
+        let listed = Orphans::new(&location, orphans(), false);
+        insta::assert_snapshot!(listed.text(PLAIN), @"
+        ID       KIND           STATE         NAME           CONTENTS                ACCOUNT   ORGANIZATION   WAS
+        org_7    Organization   Unmanaged     Acme Germany   2 operators, 1 widget   acct_1    -              -
+        oper_9   Operator       Quarantined   -              -                       acct_1    org_1          chat/tom
+        Quarantined: its object vanished without cleanup: nobody said whether it may go.
         Unmanaged: made directly in the backend, or let go by a release, which takes the name of the object off it.
-        They keep their data and seats until one is erased: deskplane store erase-row ID
+        3 rows in these organizations: deskplane store orphans --all --database sqlite:///data/accounts.db
+        They keep their data and seats, and nothing is done about them. To erase one for good, with all that is in it: deskplane store erase-row ID --database sqlite:///data/accounts.db
         ");
-        let json = serde_json::to_value(orphans).unwrap();
-        assert_eq!(json[1]["was"], "chat/tom");
-        assert_eq!(Orphans::new(vec![]).text(PLAIN), "No row is without an object.\n");
+        let json = serde_json::to_value(listed).unwrap();
+        assert_eq!(
+            (&json[0]["name"], &json[0]["contents"]["operators"], &json[1]["was"]),
+            (&json!("Acme Germany"), &json!(2), &json!("chat/tom"))
+        );
+        let all = serde_json::to_value(Orphans::new(&location, orphans(), true)).unwrap();
+        assert_eq!(all.as_array().map(Vec::len), Some(5));
+        assert_eq!(Orphans::new(&location, vec![], false).text(PLAIN), "No row is without an object.\n");
+    }
+
+    #[test]
+    fn the_contents_of_an_account_include_its_organizations() {
+        let full = Contents { organizations: 2, operators: 1, departments: 3, widgets: 0, transcripts: 4 };
+        assert_eq!(contents(&full, true), "2 organizations, 1 operator, 3 departments, 4 transcripts");
+        let empty = Contents { organizations: 1, operators: 0, departments: 0, widgets: 0, transcripts: 0 };
+        assert_eq!(contents(&empty, false), "nothing");
     }
 }

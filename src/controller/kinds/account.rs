@@ -10,7 +10,7 @@ use crate::api::names::default_organization;
 use crate::api::organization::FirstOperator;
 use crate::api::{Account, AccountSpec, AccountStatus, NameRef, Organization, OrganizationSpec, Plan};
 use crate::domain::diff;
-use crate::domain::rows::{AccountUsage, DesiredAccount, Fields, Row, RowKind};
+use crate::domain::rows::{AccountUsage, DesiredAccount, Fields, Row, RowKind, UsageCounts};
 use crate::domain::seats::{Limits, Place, Places, over_plan};
 
 use super::super::cache::Entry;
@@ -20,7 +20,7 @@ use super::super::lineage::Lineage;
 use super::super::mapping;
 use super::super::object::{Kind, Meta, ObjectName, name_of, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
-use super::super::usage::{seats_status, usage_status};
+use super::super::usage::{learned, seats_status, usage_status};
 use super::erasure;
 use super::owned::{create, name_taken};
 
@@ -49,6 +49,7 @@ impl Reconcile for Account {
 
     fn describe(status: &mut AccountStatus, failure: &Failure, _row: Option<&Row>) {
         if failure.reason == Reason::Released {
+            status.released_id = status.external_id.take().or(status.released_id.take());
             (status.external_id, status.store_id, status.usage, status.seats, status.seat_summary) = (None, None, None, None, None);
         }
     }
@@ -88,7 +89,11 @@ fn refuse_a_going_backend(lineage: &Lineage, new: bool) -> Result<(), Stop> {
     if !(new && lineage.backend.terminating()) {
         return Ok(());
     }
-    let message = format!("spec.backendRef: AccountBackend \"{}\" is being deleted and takes no new accounts.", lineage.backend.name());
+    let message = format!(
+        "spec.backendRef: AccountBackend \"{}\" is being deleted and takes no new accounts. \
+         Delete this Account and create it with another one (spec.backendRef is immutable).",
+        lineage.backend.name()
+    );
     Err(Failure::new(Reason::BackendNotFound, message).into())
 }
 
@@ -159,29 +164,35 @@ pub fn namespace_terminating(context: &Context, namespace: &str) -> bool {
 }
 
 async fn report(context: &Context, lineage: &Lineage, row: &Row, plan: &Plan) -> Result<Synced<AccountStatus>, Stop> {
-    let account = &lineage.account;
-    let key = account.key();
-    let limits = lineage.connection.observed().limits(&key).unwrap_or_default();
-    let known = lineage.connection.observed().usage(&key).cloned();
-    let usage = match known {
-        Some(usage) if usage.limits == limits => usage,
-        _ => {
-            let usage = context.read(&lineage.connection, async |backend| backend.usage(&key).await).await?;
-            lineage.connection.observed().uses(&key, usage.clone());
-            usage
-        }
-    };
-    let mut status = account.status.clone().unwrap_or_default();
+    let mut status = lineage.account.status.clone().unwrap_or_default();
     status.external_id = Some(row.external_id.clone());
     status.store_id = lineage.connection.session().map(|session| session.store_id.clone());
-    let (seats, summary) = seats_status(&usage.total, &usage.limits);
-    (status.usage, status.seats, status.seat_summary) = (Some(usage_status(&usage.total)), Some(seats), Some(summary));
+    let usage = usage(context, lineage, status.usage.is_some()).await?;
+    if let Some(usage) = &usage {
+        let (seats, summary) = seats_status(&usage.total, &usage.limits);
+        (status.usage, status.seats, status.seat_summary) = (Some(usage_status(&usage.total)), Some(seats), Some(summary));
+    }
     context.metrics.quarantined(lineage.connection.observed().quarantined());
-    Ok(Synced { extra: vec![within_plan(&usage, plan)], ..Synced::new(status) })
+    let (limits, total) = usage.map_or_else(|| (limits_of(plan), UsageCounts::default()), |usage| (usage.limits, usage.total));
+    Ok(Synced { extra: vec![within_plan(&limits, &total, plan)], ..Synced::new(status) })
 }
 
-fn within_plan(usage: &AccountUsage, plan: &Plan) -> Wanted {
-    let AccountUsage { limits, total, .. } = usage;
+/// What the account uses. `None`: it is new, and its first count is on its way; what it holds now is not what it was declared with.
+async fn usage(context: &Context, lineage: &Lineage, counted: bool) -> Result<Option<AccountUsage>, Stop> {
+    let key = lineage.account.key();
+    let limits = lineage.connection.observed().limits(&key).unwrap_or_default();
+    let known = lineage.connection.observed().usage(&key).cloned();
+    match known {
+        Some(usage) if usage.limits == limits => return Ok(Some(usage)),
+        None if !counted && context.marks.has(&lineage.account_name()) => return Ok(None),
+        _ => {}
+    }
+    let usage = context.read(&lineage.connection, async |backend| backend.usage(&key).await).await?;
+    learned(context, &lineage.connection, &key, usage.clone());
+    Ok(Some(usage))
+}
+
+fn within_plan(limits: &Limits, total: &UsageCounts, plan: &Plan) -> Wanted {
     let held = Places { seats: total.seats_held, organizations: total.organizations, widgets: total.widgets };
     let name = plan.name();
     match over_plan(limits, &held) {

@@ -18,7 +18,7 @@ use super::super::object::{Meta, name_of};
 use super::super::report::{params, patch_for};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::super::sweep;
-use super::owned::in_use;
+use super::owned::{in_use, users};
 
 impl Reconcile for AccountBackend {
     async fn sync(context: &Context, backend: &Arc<Self>) -> Result<Synced<AccountBackendStatus>, Stop> {
@@ -42,8 +42,12 @@ impl Reconcile for AccountBackend {
         context.embedded.trouble().map_or(Ok(found), |trouble| Err(unreachable(&trouble).into()))
     }
 
+    fn count(context: &Context, backend: &Self, status: &mut AccountBackendStatus) {
+        status.accounts = users(context, &name_of(backend));
+    }
+
     async fn clean_up(context: &Context, backend: &Arc<Self>) -> Result<Cleanup, Stop> {
-        let cleanup = in_use(context, &name_of(backend.as_ref()), "spec.backendRef");
+        let cleanup = in_use(context, &name_of(backend.as_ref()));
         match &cleanup {
             Cleanup::LetGo => context.set_backend_state(backend.name(), None),
             // Its accounts still need it, after a restart too.
@@ -80,17 +84,19 @@ fn unreachable(trouble: &str) -> Failure {
 
 /// An acceptance that was taken back can be given anew, also while the store is refused. The pass begins again on the status so made.
 async fn forget_withdrawn(context: &Context, backend: &AccountBackend) -> Result<(), Stop> {
-    match &backend.status {
-        Some(status) if status.accepted_store.is_some() && backend.annotation(ACCEPT_STORE).is_none() => {
-            // By itself, whatever version the object has: it may have been given anew meanwhile.
-            let patch = patch_for(&backend.key().0, [json!({"op": "remove", "path": "/status/acceptedStore"})]);
-            let returned = context.api::<AccountBackend>("").patch_status(backend.name(), &params(), &patch).await?;
-            context.metrics.api_write("patch_status");
-            context.returned(returned);
-            Err(Stop::Outdated)
-        }
-        _ => Ok(()),
+    let name = name_of(backend);
+    // Both commands may have come between two passes.
+    let withdrawn = context.take_withdrawn(&name) || backend.annotation(ACCEPT_STORE).is_none();
+    if !withdrawn || backend.status.as_ref().is_none_or(|status| status.accepted_store.is_none()) {
+        return Ok(());
     }
+    // By itself, whatever version the object has: it may have been given anew meanwhile.
+    let patch = patch_for(&backend.key().0, [json!({"op": "remove", "path": "/status/acceptedStore"})]);
+    let returned = context.api::<AccountBackend>("").patch_status(backend.name(), &params(), &patch).await;
+    let returned = returned.inspect_err(|_| context.acceptance_withdrawn(name))?;
+    context.metrics.api_write("patch_status");
+    context.returned(returned);
+    Err(Stop::Outdated)
 }
 
 async fn verify(context: &Context, backend: &AccountBackend) -> Result<Synced<AccountBackendStatus>, Stop> {

@@ -17,7 +17,7 @@ use super::super::cache::{Cached, Entry};
 use super::super::cleanup::{self, BESIDE_WAKES, Found, Parents, Subject, account_facts, look_up};
 use super::super::connection::Connection;
 use super::super::context::Context;
-use super::super::failure::{Detail, Failure, Stop};
+use super::super::failure::{Detail, Failure, MAX_WAIT, Stop};
 use super::super::lineage::served_connection;
 use super::super::mapping;
 use super::super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
@@ -39,7 +39,7 @@ pub async fn organization(context: &Context, organization: &Arc<Organization>) -
     let account = context.cache().get::<Account>(organization.namespace(), &organization.spec.account_ref.name);
     let subject = subject(RowKind::Organization, organization.as_ref(), account);
     let Found::Row(connection, row) = look_up(context, &subject).await? else {
-        mapping::let_go(context, organization.as_ref());
+        mapping::organization_gone(context, organization.as_ref());
         return Ok(Cleanup::LetGo);
     };
     let name = name_of(organization.as_ref());
@@ -66,7 +66,7 @@ pub async fn organization(context: &Context, organization: &Arc<Organization>) -
     turn.erase().await?;
     publish(context, organization.as_ref(), news("Erased", "The organization and all its data are gone from the backend.".to_owned()))
         .await;
-    mapping::let_go(context, organization.as_ref());
+    mapping::organization_gone(context, organization.as_ref());
     Ok(Cleanup::LetGo)
 }
 
@@ -206,31 +206,56 @@ fn unconfirmed(name: &ObjectName, hold: &Hold, account: Option<&AccountFacts<'_>
     Failure::new(Reason::ConfirmationRequired, message)
 }
 
-/// Lets go of an account or organization and all in it. Returns what the object then says.
+/// Lets go of an account or organization and all in it. Returns what the object then says. A backend that could not be told at first is
+/// told later, for as long as the object stays.
 pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<Arc<Account>>) -> Result<Failure, Stop> {
-    if let Some(message) = released::said(object) {
-        return Ok(Failure::new(Reason::Released, message));
+    let (name, key) = (name_of(object), object.key());
+    let said = released::said(object);
+    if let Some(said) = &said
+        && context.embedded.observed().row(&key).is_none()
+    {
+        return Ok(Failure::new(Reason::Released, said));
     }
-    let name = name_of(object);
-    let released = match account.as_ref().map_or_else(|| cleanup::embedded(context), |account| served_connection(context, account)) {
+    let told = match account.as_ref().map_or_else(|| cleanup::embedded(context), |account| served_connection(context, account)) {
         Err(stop @ (Stop::NotOurs | Stop::Deferred(_))) => return Err(stop),
         Ok(connection) => {
             let marked = account.as_ref().map_or_else(|| name.clone(), |account| name_of(account.as_ref()));
-            tell_release(context, &connection, &marked, &name, &object.key()).await?
+            let tries = if said.is_none() { TRIES } else { 1 };
+            match tell_release(context, &connection, &marked, &name, &key, tries).await {
+                // It is free already, whatever the backend makes of its rows.
+                Err(Stop::Failure(_)) if said.is_some() => None,
+                told => told?,
+            }
         }
         Err(_) => None,
     };
-    let message = match released {
-        Some(Released { rows }) => {
-            format!("Let go: {rows} rows stay in the backend and are no longer managed. The object can be deleted; nothing is erased.")
+    let Some(Released { rows }) = told else {
+        context.embedded.observed().goes_untold(&key);
+        if said.is_none() {
+            wake_below(context, &name);
         }
-        None => "Let go without telling the backend, which cannot be reached or is not the one known: \
-                 its rows stay there as they are. The object can be deleted; nothing is erased."
-            .to_owned(),
+        return Ok(Failure::new(Reason::Released, said.unwrap_or_else(|| UNTOLD.to_owned())).after(MAX_WAIT));
     };
-    let descendants = context.cache().descendants(&name);
-    context.queue.push_all(descendants);
+    wake_below(context, &name);
+    let message =
+        format!("Let go: {rows} rows stay in the backend and are no longer managed. The object can be deleted; nothing is erased.");
     Ok(Failure::new(Reason::Released, message))
+}
+
+const UNTOLD: &str = "Let go without telling the backend, which cannot be reached or is not the one known: its rows stay there as they are. \
+    It is told when it can be, while this controller runs; rows that it was not told of are listed by `deskplane store orphans`. \
+    The object can be deleted; nothing is erased.";
+
+fn wake_below(context: &Context, name: &ObjectName) {
+    let descendants = context.cache().descendants(name);
+    context.queue.push_all(descendants);
+}
+
+/// Tells the backend, so late, that the rows of an object that is gone by now were let go.
+pub async fn release_late(context: &Context, connection: &Connection, name: &ObjectName, key: &Key) -> Result<(), Stop> {
+    context.write(connection, name, async |backend, session| backend.release(session, key).await).await?;
+    forget_all(context, connection, name, key);
+    Ok(())
 }
 
 /// Lets the rows go. `None`: the backend cannot be told, and whoever lets go does not wait for it.
@@ -240,15 +265,20 @@ async fn tell_release(
     account: &ObjectName,
     name: &ObjectName,
     key: &Key,
+    tries: usize,
 ) -> Result<Option<Released>, Stop> {
-    for _ in 0..TRIES {
+    for attempt in 1..=tries {
         match context.write(connection, account, async |backend, session| backend.release(session, key).await).await {
             Ok(released) => {
                 forget_all(context, connection, name, key);
                 return Ok(Some(released));
             }
             // It may only be busy; and a release whose answer was lost is answered the second time.
-            Err(Stop::Failure(failure)) if failure.reason == Reason::BackendUnreachable => tokio::time::sleep(TURN).await,
+            Err(Stop::Failure(failure)) if failure.reason == Reason::BackendUnreachable => {
+                if attempt < tries {
+                    tokio::time::sleep(TURN).await;
+                }
+            }
             Err(Stop::Failure(failure)) if failure.reason == Reason::BackendReplaced => break,
             Err(stop) => return Err(stop),
         }
@@ -277,9 +307,5 @@ pub async fn member<K: Managed>(context: &Context, kind: RowKind, object: &K, or
     let organization = context.cache().get::<Organization>(object.namespace(), organization);
     let account =
         organization.and_then(|organization| context.cache().get::<Account>(object.namespace(), &organization.spec.account_ref.name));
-    let cleanup = cleanup::member(context, &subject(kind, object, account)).await?;
-    if matches!(cleanup, Cleanup::LetGo) {
-        mapping::let_go(context, object);
-    }
-    Ok(cleanup)
+    cleanup::member(context, &subject(kind, object, account)).await
 }

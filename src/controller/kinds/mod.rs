@@ -12,4 +12,5 @@ mod owned;
 mod plan;
 mod widget;
 
+pub use erasure::release_late;
 pub use owned::in_use;

@@ -17,7 +17,7 @@ use super::super::context::Context;
 use super::super::failure::{Detail, Failure, Stop, limit_reason};
 use super::super::lineage::Lineage;
 use super::super::mapping;
-use super::super::object::{Meta, name_of, tag_of};
+use super::super::object::{Kind, Meta, ObjectName, name_of, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::credentials::{self, Prepared};
 use super::erasure;
@@ -35,6 +35,7 @@ impl Reconcile for Operator {
 
     async fn clean_up(context: &Context, operator: &Arc<Self>) -> Result<Cleanup, Stop> {
         let organization = &operator.spec.organization_ref.name;
+        let freed = [Some(operator.spec.email.clone()), email_in_row(context, operator)];
         let cleanup = erasure::member(context, RowKind::Operator, operator.as_ref(), organization).await;
         let cleanup = cleanup.map_err(|stop| match context.cache().get(operator.namespace(), organization) {
             Some(organization) => explain_last(&organization, Leaving::Delete, stop),
@@ -42,6 +43,10 @@ impl Reconcile for Operator {
         })?;
         if matches!(cleanup, Cleanup::LetGo) {
             mapping::operator_seated(context, operator);
+            let organization_name = ObjectName::new(Kind::Organization, operator.namespace(), organization);
+            for email in freed.iter().flatten() {
+                mapping::email_freed(context, &organization_name, email);
+            }
             if let Ok(member) = Member::of(context, operator.namespace(), organization) {
                 member.refresh_reach(context).await?;
             }
@@ -69,6 +74,13 @@ impl Reconcile for Operator {
         let lineage = Lineage::of_member(context, operator.namespace(), &operator.spec.organization_ref.name).map(|(lineage, _)| lineage);
         pause_ticket(context, lineage, &operator.key()).await
     }
+}
+
+/// The e-mail that its row has: another than its spec's, if that one is taken.
+fn email_in_row(context: &Context, operator: &Operator) -> Option<String> {
+    let row = context.embedded.observed().row(&operator.key())?;
+    let Fields::Operator(fields) = &row.fields else { return None };
+    Some(fields.values.email.clone())
 }
 
 /// The row an operator's spec asks for.
@@ -172,8 +184,11 @@ fn explain_email(context: &Context, member: &Member, operator: &Operator, stop: 
         let fields = row.as_deref().and_then(|row| fields_in(row, member));
         other.key() != operator.key() && fields.is_some_and(|fields| fold_email(&fields.values.email) == email)
     };
-    let others = context.cache().dependent_objects::<Operator>(&name_of(member.organization.as_ref()));
-    let message = match others.into_iter().find(has_it) {
+    let organization = name_of(member.organization.as_ref());
+    // Most likely one who wants it too; or one whose own change of it waits.
+    let wanting = context.cache().operators_with(&organization, &email).into_iter().find(has_it);
+    let other = wanting.or_else(|| context.cache().dependent_objects::<Operator>(&organization).into_iter().find(has_it));
+    let message = match other {
         Some(other) => format!(
             "spec.email: {} of the same organization has this e-mail, whatever its case. Change one of the two, or delete the other.",
             name_of(other.as_ref())
@@ -226,7 +241,7 @@ async fn after_put(context: &Context, member: &Member, operator: &Operator, befo
             member.refresh_reach(context).await?;
         }
         if before.email != after.email {
-            mapping::email_freed(context, &name_of(member.organization.as_ref()));
+            mapping::email_freed(context, &name_of(member.organization.as_ref()), &before.email);
         }
     }
     Ok(())

@@ -14,7 +14,6 @@ use crate::api::{
 use crate::backend::OperatorPut;
 use crate::domain::diff;
 use crate::domain::rows::{DesiredOrganization, Fields, OrganizationFields, Row, RowKind};
-use crate::domain::text::fold_email;
 use crate::domain::waiting::Waiter;
 
 use super::super::context::Context;
@@ -50,6 +49,7 @@ impl Reconcile for Organization {
             _ => None,
         };
         if failure.reason == Reason::Released {
+            status.released_id = status.external_id.take().or(status.released_id.take());
             (status.external_id, status.store_id, status.usage, status.seats, status.seat_summary) = (None, None, None, None, None);
         }
     }
@@ -154,11 +154,7 @@ pub fn first_operator_of(context: &Context, organization: &Organization) -> Opti
     let inline = organization.spec.first_operator.as_ref()?;
     let ours = |operator: &Arc<Operator>| operator.spec.organization_ref.name == organization.name() && !operator.terminating();
     let by_name = cache.get::<Operator>(namespace, &first_operator(organization.name())).filter(ours);
-    let email = fold_email(&inline.email);
-    by_name.or_else(|| {
-        let all = cache.dependent_objects::<Operator>(&name_of(organization));
-        all.into_iter().filter(ours).find(|operator| fold_email(&operator.spec.email) == email)
-    })
+    by_name.or_else(|| cache.operators_with(&name_of(organization), &inline.email).into_iter().find(ours))
 }
 
 async fn ensure_first_operator(context: &Context, organization: &Organization) -> Result<Arc<Operator>, Stop> {

@@ -16,8 +16,14 @@ use super::super::guard::Guard;
 use super::super::object::{Kind, Managed, Meta, ObjectName, name_of};
 use super::super::runner::Cleanup;
 
+/// How many Accounts name an object. `None`: this controller does not see all of them.
+pub fn users(context: &Context, name: &ObjectName) -> Option<i64> {
+    let all = context.scope.namespaces.is_empty();
+    all.then(|| i64::try_from(context.cache().dependents(name, Kind::Account).count()).unwrap_or(i64::MAX))
+}
+
 /// The clean-up of an object that stays while an Account names it.
-pub fn in_use(context: &Context, name: &ObjectName, field: &str) -> Cleanup {
+pub fn in_use(context: &Context, name: &ObjectName) -> Cleanup {
     if !context.scope.namespaces.is_empty() {
         let message = "Being deleted, but this controller looks after some namespaces only and cannot tell whether Accounts elsewhere name it. \
                        Look with: kubectl get acct -A. If none does, take the finalizer deskplane.dev/in-use away with kubectl edit.";
@@ -33,10 +39,19 @@ pub fn in_use(context: &Context, name: &ObjectName, field: &str) -> Cleanup {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let message = format!(
-        "Being deleted, but still named in {field} of the Accounts {}{more}. Give them another one, or delete them; then this goes by itself.",
-        first.join(", ")
-    );
+    let users = format!("{}{more}", first.join(", "));
+    let message = match name.kind {
+        Kind::Plan => format!(
+            "Being deleted, which cannot be taken back: it goes by itself once no Account names it, keeps its limits for those that do, and \
+             takes no new ones. It is named in spec.planRef of the Accounts {users}. Give them another plan, or delete them. \
+             A plan of this name can be created again afterwards."
+        ),
+        _ => format!(
+            "Being deleted, which cannot be taken back: it goes by itself once no Account names it, serves those that do, and takes no new \
+             ones. It is named in spec.backendRef, which cannot be changed, of the Accounts {users}. Delete them; deskplane release \
+             first where their data shall stay. New Accounts need an AccountBackend of another name, or of this one afterwards."
+        ),
+    };
     Cleanup::Hold(Failure::new(Reason::InUse, message))
 }
 

@@ -25,7 +25,7 @@ pub struct Faulty {
 
 impl Faulty {
     async fn write<T>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
-        match self.script.write(what) {
+        match self.script.store_write(what) {
             Some(Fault::DieBefore | Fault::Refuse(_)) => Err(BackendError::Transient("scripted".to_owned())),
             Some(Fault::DieAfter | Fault::LoseReply) => {
                 call.await?;

@@ -144,9 +144,19 @@ impl State {
         if object["metadata"]["finalizers"].is_null() {
             object["metadata"]["finalizers"] = Value::Null;
         }
-        let operations: json_patch::Patch = serde_json::from_value(operations).expect("a JSON Patch");
-        if json_patch::patch(&mut object, &operations).is_err() {
-            return (422, refusal(422));
+        if operations.is_object() {
+            // A merge patch: it carries what it expects to find.
+            let expected = ["uid", "resourceVersion"].map(|field| &operations["metadata"][field]);
+            let found = ["uid", "resourceVersion"].map(|field| &object["metadata"][field]);
+            if expected.iter().zip(found).any(|(expected, found)| !expected.is_null() && *expected != found) {
+                return (409, refusal(409));
+            }
+            json_patch::merge(&mut object, &operations);
+        } else {
+            let operations: json_patch::Patch = serde_json::from_value(operations).expect("a JSON Patch");
+            if json_patch::patch(&mut object, &operations).is_err() {
+                return (422, refusal(422));
+            }
         }
         if object["spec"] != before {
             object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
@@ -170,6 +180,12 @@ impl State {
     fn store(&mut self, path: &str, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        // As a real one, which leaves out what is empty.
+        if object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+            && let Some(metadata) = object["metadata"].as_object_mut()
+        {
+            metadata.remove("finalizers");
+        }
         self.objects.insert(path.to_owned(), object.clone());
         self.changes.push((path.to_owned(), object.clone(), true));
         object

@@ -3,6 +3,8 @@
 //! The oracle is the run without faults: the same objects with the same conditions, exactly one row for each, no finding of
 //! `store check`, and nothing more to write.
 
+mod counting;
+mod emails;
 mod erasing;
 mod faulty;
 mod lease;
@@ -11,6 +13,7 @@ mod listing;
 mod memory;
 mod script;
 mod unreadable;
+mod untold;
 mod wrong_store;
 
 use std::collections::BTreeMap;

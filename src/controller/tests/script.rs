@@ -24,6 +24,8 @@ struct State {
     writes: Vec<String>,
     faults: Vec<(usize, Fault)>,
     dead: bool,
+    /// Nothing is written to the store.
+    cut_off: bool,
 }
 
 impl Script {
@@ -48,6 +50,16 @@ impl Script {
         let fault = state.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
         state.dead = matches!(fault, Some(Fault::DieBefore | Fault::DieAfter));
         fault
+    }
+
+    /// From here on the store refuses every write, until it does not.
+    pub fn cut_off(&self, yes: bool) {
+        self.lock().cut_off = yes;
+    }
+
+    /// A write to the store is about to be done.
+    pub fn store_write(&self, what: &str) -> Option<Fault> {
+        if self.lock().cut_off { Some(Fault::Refuse(503)) } else { self.write(what) }
     }
 
     /// The controller has died.

@@ -75,3 +75,30 @@ async fn a_store_is_accepted_also_while_its_backend_object_is_being_deleted() {
     assert_eq!(backend()["status"]["storeId"], known);
     assert_eq!(backend()["status"]["acceptedStore"], known);
 }
+
+#[tokio::test]
+async fn an_acceptance_that_is_taken_back_and_given_anew_between_two_passes_counts_again() {
+    let world = World::new();
+    drop(world.run(Script::default()).await);
+    let backend = || world.memory.objects().into_iter().find(|object| object["kind"] == "AccountBackend").expect("it is there");
+    let store = backend()["status"]["storeId"].clone();
+    let annotations = |value: serde_json::Value| json!([{"op": "add", "path": "/metadata/annotations", "value": value}]);
+    let older = || {
+        let status =
+            json!([{"op": "add", "path": "/status/epoch", "value": 99}, {"op": "add", "path": "/status/acceptedStore", "value": store}]);
+        world.memory.patch("AccountBackend", "", "embedded", status);
+    };
+    world.memory.patch("AccountBackend", "", "embedded", annotations(json!({"deskplane.dev/accept-store": store})));
+    older();
+    let mut life = world.run(Script::default()).await;
+    assert_eq!(reason(&world, "AccountBackend", "embedded"), "BackendReplaced", "it counted once");
+    world.memory.patch("AccountBackend", "", "embedded", annotations(json!({})));
+    world.memory.patch("AccountBackend", "", "embedded", annotations(json!({"deskplane.dev/accept-store": store})));
+    life.run().await;
+    assert_eq!(reason(&world, "AccountBackend", "embedded"), "Synced");
+    assert_eq!(backend()["status"]["acceptedStore"], store);
+    drop(life);
+    older();
+    drop(world.run(Script::default()).await);
+    assert_eq!(reason(&world, "AccountBackend", "embedded"), "BackendReplaced", "and once only");
+}

@@ -5,6 +5,7 @@ use sqlx::query::QueryAs;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Arguments, AssertSqlSafe, Encode, FromRow, Postgres, SqlSafeStr, SqlStr, Sqlite, Type, postgres::PgRow};
 
+use super::postgres::answered;
 use super::{Conn, Raw};
 
 /// What a row of either database can be read as.
@@ -92,7 +93,7 @@ impl Query {
             }
             Raw::Postgres(conn) => {
                 let (sql, arguments) = self.arguments::<Postgres>()?;
-                Ok(sqlx::query_with(sql, arguments).persistent(persistent).execute(conn).await?.rows_affected())
+                Ok(answered(sqlx::query_with(sql, arguments).persistent(persistent).execute(conn)).await?.rows_affected())
             }
         }
     }
@@ -101,7 +102,7 @@ impl Query {
     pub(in crate::store) async fn fetch_all<T: Record>(self, conn: &mut Conn) -> sqlx::Result<Vec<T>> {
         match conn.raw() {
             Raw::Sqlite(conn) => self.reading::<Sqlite, T>()?.fetch_all(conn).await,
-            Raw::Postgres(conn) => self.reading::<Postgres, T>()?.fetch_all(conn).await,
+            Raw::Postgres(conn) => answered(self.reading::<Postgres, T>()?.fetch_all(conn)).await,
         }
     }
 
@@ -109,7 +110,7 @@ impl Query {
     pub(in crate::store) async fn fetch_optional<T: Record>(self, conn: &mut Conn) -> sqlx::Result<Option<T>> {
         match conn.raw() {
             Raw::Sqlite(conn) => self.reading::<Sqlite, T>()?.fetch_optional(conn).await,
-            Raw::Postgres(conn) => self.reading::<Postgres, T>()?.fetch_optional(conn).await,
+            Raw::Postgres(conn) => answered(self.reading::<Postgres, T>()?.fetch_optional(conn)).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Erasing, releasing, quarantine, and what `deskplane store` does.
 
 use super::*;
-use crate::store::{OrphanState, StoreError};
+use crate::store::{Orphan, OrphanState, StoreError};
 
 on_both! {
     an_erased_organization_leaves_receipts_only,
@@ -153,6 +153,9 @@ async fn orphans_are_listed_and_erased_by_a_person(on: On) {
     let orphans = world.store.reader().orphans().await.unwrap();
     let listed: Vec<_> = orphans.iter().map(|orphan| (orphan.external_id.as_str(), orphan.state)).collect();
     assert_eq!(listed, [(gone.as_str(), OrphanState::Quarantined), (tom.as_str(), OrphanState::Quarantined)]);
+    let contents = |orphan: &Orphan| orphan.contents.map(|contents| (contents.operators, contents.departments, contents.widgets));
+    assert_eq!((contents(&orphans[0]), contents(&orphans[1]), orphans[1].name.as_deref()), (Some((1, 0, 0)), None, Some("tom")));
+    assert!(orphans.iter().all(|orphan| !format!("{orphan:?}").contains('@')), "{orphans:?}");
     let refused = world.store.erase_row(&web, |_| {}).await;
     assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("Widget chat/web")), "{refused:?}");
     assert!(matches!(world.store.erase_row("oper_none", |_| {}).await, Err(StoreError::Refused(_))));

@@ -44,6 +44,7 @@ mod fencing;
 mod handover;
 mod listing;
 mod lists;
+mod network;
 mod opening;
 mod owners;
 mod plans;
@@ -57,6 +58,7 @@ mod speed;
 mod tokens;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
@@ -72,6 +74,14 @@ use crate::domain::rows::{
 };
 use crate::domain::seats::{Limits, Place};
 use cluster::Cluster;
+
+/// What takes milliseconds is waited for this long.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Waits for what must happen: a test that fails says more than one that never ends.
+async fn in_time<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, happens).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
 
 /// A database to run a test on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +152,12 @@ impl World {
             On::Sqlite => Location::File(folder.path().join("deskplane.db")),
             On::Postgres => Location::parse(&Cluster::shared().url().await).expect("a URL"),
         };
-        let store = Store::open(&location).await.expect("a new store");
+        Self::at(location, folder).await
+    }
+
+    /// A new process of the owner on the store at a place, which may be new.
+    async fn at(location: Location, folder: TempDir) -> Self {
+        let store = Store::open(&location).await.expect("the store");
         let session = store.begin_epoch("owner").await.expect("an epoch");
         let wakes = store.take_wakes("owner");
         let mut world = Self { store, session, wakes, location, folder };
@@ -248,13 +263,9 @@ impl World {
     /// Names of the objects woken since the last call.
     async fn woken(&mut self) -> Vec<String> {
         let mut names = Vec::new();
-        if let Database::Postgres(database) = self.store.database() {
-            // Notifications come in the order in which they were sent: behind this one there is nothing of before.
-            let end = Wake { tag: tag(RowKind::Account, "end"), ticket: None };
-            let mut conn = database.connections().acquire().await.expect("a connection");
-            let told = Told { owner: self.session.owner.clone(), wake: end.clone() };
-            self.store.voice.announce(&mut conn, &[told]).await.expect("a notification");
-            while let Some(wake) = self.wakes.recv().await.filter(|wake| *wake != end) {
+        // Notifications come in the order in which they were sent: behind this one there is nothing of before.
+        if let Some(end) = self.announce("end").await {
+            while let Some(wake) = in_time("the last wake", self.wakes.recv()).await.filter(|wake| *wake != end) {
                 names.push(wake.tag.name);
             }
         }
@@ -264,14 +275,29 @@ impl World {
         names
     }
 
-    /// Waits until wakes are heard, and forgets those of before.
+    /// Sends all who listen to the server a wake that is no object's.
+    async fn announce(&self, name: &str) -> Option<Wake> {
+        let Database::Postgres(database) = self.store.database() else { return None };
+        let wake = Wake { tag: tag(RowKind::Account, name), ticket: None };
+        let told = Told { owner: self.session.owner.clone(), wake: wake.clone() };
+        let mut conn = database.connections().acquire().await.expect("a connection");
+        self.store.voice.announce(&mut conn, &[told]).await.expect("a notification");
+        Some(wake)
+    }
+
+    /// Waits until wakes are heard, and forgets those of before. Only one that is heard shows that somebody listens: the server shows a
+    /// `LISTEN` from its first moment, but it is in force from its commit, and what is sent between is lost.
     async fn hears(&mut self) {
-        let Database::Postgres(database) = self.store.database() else { return };
-        let listening = format!("SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'LISTEN \"deskplane_{}\"'", self.store.id());
-        while sqlx::query_scalar::<_, i64>(AssertSqlSafe(listening.clone())).fetch_one(database.connections()).await.expect("a number") == 0
-        {
-            tokio::task::yield_now().await;
-        }
+        let greeted = async {
+            while let Some(hello) = self.announce("hello").await {
+                while let Ok(wake) = self.wakes.try_recv() {
+                    if wake == hello {
+                        return;
+                    }
+                }
+            }
+        };
+        in_time("the first wake", greeted).await;
         self.woken().await;
     }
 

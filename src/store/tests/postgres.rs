@@ -1,13 +1,9 @@
 //! What only `PostgreSQL` has: a server that goes away, a pool that is used up, other processes, passwords.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::*;
 use crate::store::db::Scope;
-
-/// What takes milliseconds is waited for this long.
-const DEADLINE: Duration = Duration::from_secs(90);
 
 impl World {
     /// On a server of its own.
@@ -32,7 +28,7 @@ impl World {
     }
 
     /// Waits until that object was given its place.
-    async fn granted(&mut self, name: &str) {
+    pub(super) async fn granted(&mut self, name: &str) {
         let granted = async {
             while let Some(wake) = self.wakes.recv().await {
                 if wake.tag == tag(RowKind::Operator, name) && wake.ticket.is_some_and(|ticket| ticket.reserved) {
@@ -41,10 +37,10 @@ impl World {
             }
             panic!("nobody tells any more");
         };
-        tokio::time::timeout(DEADLINE, granted).await.unwrap_or_else(|_| panic!("{name} was not woken"));
+        in_time(&format!("the place of {name}"), granted).await;
     }
 
-    fn connections(&self) -> &sqlx::PgPool {
+    pub(super) fn connections(&self) -> &sqlx::PgPool {
         match self.store.database() {
             Database::Postgres(database) => database.connections(),
             Database::Sqlite(_) => panic!("not PostgreSQL"),
@@ -66,7 +62,7 @@ async fn a_server_that_goes_in_mid_request_leaves_nothing_half_done() {
             })
             .collect();
         // Some are done, some are under way, some have not begun.
-        while world.lookup(&name(0)).await == Answer::Unknown {}
+        in_time("the first row", async { while world.lookup(&name(0)).await == Answer::Unknown {} }).await;
         cluster.stop();
         let mut answers = Vec::new();
         for call in calls {
@@ -92,13 +88,9 @@ async fn a_pool_that_is_used_up_is_said_and_survived() {
     let world = World::with_account(On::Postgres, seats(9)).await;
     world.organization("org").await.unwrap();
     let mut held = Vec::new();
-    while let Some(conn) = world.connections().try_acquire() {
-        held.push(conn);
+    while held.len() < 10 {
+        held.push(world.connections().acquire().await.unwrap());
     }
-    while let Ok(Ok(conn)) = tokio::time::timeout(Duration::from_secs(1), world.connections().acquire()).await {
-        held.push(conn);
-    }
-    assert_eq!(held.len(), 10, "the pool is bounded");
     let refused = world.operator("org", "tom").await;
     assert!(matches!(&refused, Err(BackendError::Transient(why)) if why.contains("no free connection")), "{refused:?}");
     drop(held);
@@ -169,7 +161,7 @@ async fn a_deadlock_with_another_program_is_begun_again() {
         sqlx::query("UPDATE accounts SET owner_display_name = 'Ada' WHERE key = 'uid-acme'").execute(&mut *other).await.unwrap();
         other.commit().await.unwrap();
     };
-    let (deleted, ()) = tokio::join!(deletion, crossing);
+    let (deleted, ()) = in_time("the deletion", Box::pin(async { tokio::join!(deletion, crossing) })).await;
     deleted.unwrap();
     assert_eq!(world.lookup("tom").await, Answer::Erased);
     world.assert_whole().await;
@@ -187,7 +179,7 @@ async fn a_process_that_stands_still_is_ended_by_the_server() {
             assert!(matches!(error, BackendError::Transient(_)), "{error:?}");
         }
     };
-    tokio::time::timeout(DEADLINE, begun).await.expect("the next epoch");
+    in_time("the next epoch", begun).await;
     let refused = standing_still.commit().await;
     assert!(refused.is_err(), "it comes back too late");
 }

@@ -361,9 +361,7 @@ mod postgres {
     proptest! {
         #![proptest_config(cases(16))]
 
-        // Now and then a call never ends here, with all connections idle: the cause is not found yet.
         #[test]
-        #[ignore = "may not end; run it alone: cargo test property::postgres -- --ignored"]
         fn the_rules_hold_after_every_call(calls in sequences()) {
             super::the_rules_hold_after_every_call(On::Postgres, &calls)?;
         }

@@ -19,20 +19,23 @@
 //! numbers come from a sequence, but are drawn under the account's lock: within a line they grow in the order of the commits.
 //!
 //! A lock is waited for [`LOCK_WAIT`]; a transaction whose process stands still is ended by the server after [`IDLE_IN_TRANSACTION`],
-//! so that a stopped process holds up neither an account nor the next epoch for longer.
+//! so that a stopped process holds up neither an account nor the next epoch for longer. Nor is any answer of the server waited for
+//! without end: whatever is asked of it has a limit here or in [`transaction`], since a network that is gone says nothing at all.
 
+mod listening;
 pub(in crate::store) mod locks;
 mod transaction;
 
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, PgPool};
 
 use super::{Location, Scope};
 use crate::store::error::{StoreError, cannot_migrate, cannot_open, version};
 
+pub(in crate::store) use listening::Listening;
 pub(in crate::store) use transaction::Transaction;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -40,11 +43,20 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// Connections of this process: as many calls run at once, the others wait for one of them.
 const CONNECTIONS: u32 = 10;
 
-/// How long a call waits for a connection; below the deadline of a call.
+/// How long a call waits for a connection, and then for its first word; below the deadline of a call.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a statement waits for a lock; below the deadline of a call.
 const LOCK_WAIT: Duration = Duration::from_secs(8);
+
+/// How long a statement may take, at the server and until we have its answer: the longest ones look at the whole store.
+const STATEMENT_WAIT: Duration = Duration::from_mins(1);
+
+/// How long a migration waits for a lock: another process may be at the same migration.
+const MIGRATION_LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// How long all migrations may take.
+const MIGRATIONS_WAIT: Duration = Duration::from_mins(10);
 
 /// After how long without a statement the server ends a transaction.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
@@ -53,24 +65,20 @@ const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Postgres {
     pool: PgPool,
-    /// One connection more, which only listens.
-    listening: PgPool,
 }
 
 impl Postgres {
     /// Opens a database for writing, and brings it to this version.
     pub(super) async fn open(location: &Location, options: &PgConnectOptions) -> Result<Self, StoreError> {
-        let mut conn = options.connect().await.map_err(|error| cannot_open(location, &error))?;
-        let found = applied(&mut conn).await.map_err(|error| cannot_open(location, &error))?;
+        let (mut conn, found) = connect(options).await.map_err(|error| cannot_open(location, &error))?;
         version(location, &MIGRATIONS, found).not_newer()?;
-        MIGRATIONS.run(&mut conn).await.map_err(|error| cannot_migrate(location, &error))?;
+        migrate(&mut conn).await.map_err(|error| cannot_migrate(location, &error))?;
         Ok(Self::pool(options))
     }
 
     /// Opens a database of this version for reading.
     pub(super) async fn open_readonly(location: &Location, options: &PgConnectOptions) -> Result<Self, StoreError> {
-        let mut conn = options.connect().await.map_err(|error| cannot_open(location, &error))?;
-        let found = applied(&mut conn).await.map_err(|error| cannot_open(location, &error))?;
+        let (_, found) = connect(options).await.map_err(|error| cannot_open(location, &error))?;
         version(location, &MIGRATIONS, found).exact()?;
         Ok(Self::pool(options))
     }
@@ -78,24 +86,25 @@ impl Postgres {
     fn pool(options: &PgConnectOptions) -> Self {
         // Whether a connection is still good shows when a transaction begins on it.
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECTION_WAIT).test_before_acquire(false);
-        let listening = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECTION_WAIT).max_lifetime(None).idle_timeout(None);
-        Self { pool: pool.connect_lazy_with(options.clone()), listening: listening.connect_lazy_with(options.clone()) }
+        Self { pool: pool.connect_lazy_with(options.clone()) }
     }
 
     /// Begins to write, alone with what it is about.
     pub(super) async fn begin(&self, scope: Scope<'_>) -> sqlx::Result<Transaction> {
         let limits = format!(
-            "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            STATEMENT_WAIT.as_millis(),
             LOCK_WAIT.as_millis(),
             IDLE_IN_TRANSACTION.as_millis()
         );
         let mut transaction = self.transaction(&limits).await?;
-        locks::take(transaction.conn(), scope).await?;
+        answered(locks::take(transaction.conn(), scope)).await?;
         Ok(transaction)
     }
 
     pub(super) async fn snapshot(&self) -> sqlx::Result<Transaction> {
-        self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+        let limit = STATEMENT_WAIT.as_millis();
+        self.transaction(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {limit}")).await
     }
 
     /// A connection that died while it was idle shows it here, before anything was asked of it: then another one is taken.
@@ -111,21 +120,47 @@ impl Postgres {
 
     /// Closes the connections. Whoever still has one, or lost it on the way back, is not waited for longer than for a connection.
     pub(super) async fn close(&self) {
-        let closing = async { tokio::join!(self.pool.close(), self.listening.close()) };
-        if tokio::time::timeout(CONNECTION_WAIT, closing).await.is_err() {
+        if tokio::time::timeout(CONNECTION_WAIT, self.pool.close()).await.is_err() {
             tracing::debug!("not all connections to the database were given back in time");
         }
     }
 
-    /// Where a connection to listen on is taken from.
-    pub(in crate::store) fn listening(&self) -> &PgPool {
-        &self.listening
+    /// Listens for notifications on one connection more, until the store is closed.
+    pub(in crate::store) async fn listen(&self, channel: &str) -> sqlx::Result<Listening> {
+        Listening::start(&self.pool, channel).await
     }
 
     #[cfg(test)]
     pub(in crate::store) fn connections(&self) -> &PgPool {
         &self.pool
     }
+}
+
+/// The answer to a statement, which is waited for no longer than the server may work at it.
+pub(in crate::store) async fn answered<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    in_time(STATEMENT_WAIT, answer).await
+}
+
+async fn in_time<T>(wait: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(wait, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+/// A connection in no pool, and the version of the schema there.
+async fn connect(options: &PgConnectOptions) -> sqlx::Result<(PgConnection, i64)> {
+    in_time(CONNECTION_WAIT, async {
+        let mut conn = options.connect().await?;
+        let found = applied(&mut conn).await?;
+        Ok((conn, found))
+    })
+    .await
+}
+
+/// Brings the schema to this version.
+async fn migrate(conn: &mut PgConnection) -> Result<(), MigrateError> {
+    let limit = format!("SET lock_timeout = {}", MIGRATION_LOCK_WAIT.as_millis());
+    answered(conn.execute(sqlx::raw_sql(AssertSqlSafe(limit)))).await?;
+    let late = |_| Err(MigrateError::Execute(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+    tokio::time::timeout(MIGRATIONS_WAIT, MIGRATIONS.run(conn)).await.unwrap_or_else(late)
 }
 
 /// The version of the schema in the database; 0: none.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres};
 
-/// How long a rollback may take: a statement of a caller who gave up may still run. After that the connection is closed.
-const ROLLBACK_WAIT: Duration = Duration::from_secs(5);
+use super::{CONNECTION_WAIT, in_time};
+
+/// How long a connection may take to come back to the pool, a rollback included: a statement of a caller who gave up may still run.
+/// After that it is closed.
+const RETURN_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a commit is waited for; then its outcome is unknown.
 const COMMIT_WAIT: Duration = Duration::from_secs(10);
@@ -21,10 +24,11 @@ pub(in crate::store) struct Transaction {
 }
 
 impl Transaction {
-    /// Begins by `begin`, which may set more than that.
+    /// Begins by `begin`, which may set more than that. A connection that does not answer is none.
     pub(super) async fn begin(conn: PoolConnection<Postgres>, begin: &str) -> sqlx::Result<Self> {
         let mut transaction = Self { conn: Some(conn) };
-        transaction.conn().execute(sqlx::raw_sql(AssertSqlSafe(begin.to_owned()))).await?;
+        let answer = transaction.conn().execute(sqlx::raw_sql(AssertSqlSafe(begin.to_owned())));
+        tokio::time::timeout(CONNECTION_WAIT, answer).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(transaction)
     }
 
@@ -33,24 +37,41 @@ impl Transaction {
     }
 
     pub(in crate::store) async fn commit(&mut self) -> sqlx::Result<()> {
-        let committed = tokio::time::timeout(COMMIT_WAIT, self.conn().execute("COMMIT")).await;
-        committed.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
-        self.conn = None;
+        in_time(COMMIT_WAIT, self.conn().execute("COMMIT")).await?;
+        if let Some(conn) = self.conn.take() {
+            give_back(conn, false);
+        }
         Ok(())
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        let Some(mut conn) = self.conn.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            let rolled_back = tokio::time::timeout(ROLLBACK_WAIT, conn.execute("ROLLBACK")).await;
-            if !matches!(rolled_back, Ok(Ok(_))) {
-                conn.close_on_drop();
-            }
-        });
+        if let Some(conn) = self.conn.take() {
+            give_back(conn, true);
+        }
     }
+}
+
+/// Gives a connection back to the pool in the background, or closes it. Not by dropping it, which waits without end for its answer.
+fn give_back(mut conn: PoolConnection<Postgres>, in_transaction: bool) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        // The end of a connection is that of its transaction.
+        drop(conn.detach());
+        return;
+    };
+    runtime.spawn(async move {
+        let returned = async {
+            if in_transaction {
+                conn.execute("ROLLBACK").await?;
+            }
+            conn.return_to_pool().await;
+            Ok(())
+        };
+        if in_time(RETURN_WAIT, returned).await.is_err() {
+            conn.close_on_drop();
+        }
+    });
 }
 
 /// The connection is gone, or the server is going.
