@@ -93,6 +93,19 @@ pub struct DesiredOrganization {
     pub country: Option<String>,
     /// IANA name.
     pub time_zone: Option<String>,
+    /// What is done with transcripts.
+    pub privacy: Privacy,
+}
+
+/// What an organization wants done with transcripts; its rules are in [`super::transcript`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Privacy {
+    /// Whether they are stored; never said: they are.
+    pub store_transcripts: Option<bool>,
+    /// For how many days they are kept; never said: for ever.
+    pub retention_days: Option<i32>,
+    /// Whether visitors' names, e-mails and IP addresses are left out; never said: they are not.
+    pub anonymize_visitors: Option<bool>,
 }
 
 /// An operator as its object wants it.
@@ -110,6 +123,8 @@ pub struct DesiredOperator {
     pub suspended: bool,
     /// Order in lists.
     pub position: Option<i32>,
+    /// May enter every organization of the account (rule 5).
+    pub switch_organizations: Option<bool>,
 }
 
 /// A department as its object wants it.
@@ -288,6 +303,8 @@ pub struct UsageCounts {
     pub departments: i64,
     /// Widgets.
     pub widgets: i64,
+    /// Transcripts.
+    pub transcripts: i64,
     /// Seats held.
     pub seats_held: i64,
     /// Objects that wait for a seat.

@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use crate::backend::Session;
 use crate::domain::rows::{DesiredAccount, Fields, Key, OwnerTag, Row, RowKind};
 use crate::domain::seats::Limits;
+use crate::domain::text::fold_email;
 
 use super::audit::{self, Action};
 use super::db::{Conn, query};
@@ -42,6 +43,11 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn limits(&self) -> Limits {
         Limits { seats: self.seats_limit, organizations: self.organizations_limit, widgets: self.widgets_limit }
+    }
+
+    /// Whether this is the owner's e-mail, folded.
+    pub(super) fn is_owner(&self, email_folded: &str) -> bool {
+        fold_email(&self.owner_email) == email_folded
     }
 
     pub(super) fn row(&self) -> Row {

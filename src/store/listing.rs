@@ -117,7 +117,7 @@ impl Store {
     }
 }
 
-fn number(cursor: Option<&Cursor>) -> Result<i64> {
+pub(super) fn number(cursor: Option<&Cursor>) -> Result<i64> {
     cursor.map_or(Ok(0), |cursor| cursor.0.parse().map_err(|_| bad_cursor()))
 }
 

@@ -45,10 +45,14 @@ mod plans;
 mod postgres;
 mod property;
 mod race;
+mod retention;
 mod rows;
 mod scrub;
 mod seats;
 mod speed;
+mod switching;
+mod transcripts;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -120,6 +124,7 @@ fn person(name: &str) -> DesiredOperator {
         role: Role::Manager,
         suspended: false,
         position: None,
+        switch_organizations: None,
     }
 }
 

@@ -25,7 +25,7 @@ impl World {
     }
 
     /// Another process of `owner` on the same store.
-    async fn beside(&self, owner: &str) -> Self {
+    pub(super) async fn beside(&self, owner: &str) -> Self {
         let store = Store::open(&self.location, owner).await.expect("the store");
         let session = store.begin_epoch().await.expect("an epoch");
         let wakes = store.take_wakes().expect("the wakes");
