@@ -85,7 +85,7 @@ fn what_is_wrong_is_said_by_field_and_never_by_what_a_visitor_said() {
     let long = problem(&format!(r#"{{"{}\u0007":1}}"#, "f".repeat(1000)));
     assert_eq!(long, format!("{}…: unknown field, expected one of `startedAt`, `visitor`, `messages`", "f".repeat(99)));
     assert_eq!(problem(""), "EOF while parsing a value");
-    assert_eq!(problem("[]"), "invalid type, expected struct Transcript");
+    assert_eq!(problem("[]"), "invalid length 0, expected struct Transcript with 3 elements");
     assert_eq!(Transcript::parse(b"{\"startedAt\":\"\xff\"}").unwrap_err().to_string(), "startedAt: invalid unicode code point");
     assert!(problem(&"[".repeat(1000)).contains("expected"));
 }
