@@ -146,7 +146,7 @@ impl Listener {
     async fn listen(mut self) {
         let mut failing = false;
         loop {
-            match self.hear().await {
+            match Box::pin(self.hear()).await {
                 Ok(Ended::Closed) | Err(sqlx::Error::PoolClosed) => return,
                 Ok(Ended::Lost) => failing = false,
                 Err(error) if failing => tracing::debug!(error = in_words(&error), "the store's wakes cannot be heard"),

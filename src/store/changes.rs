@@ -124,9 +124,9 @@ impl Store {
         let mut changed = self.changed();
         loop {
             changed.mark_unchanged();
-            let (changes, next) = self.changes(Some(after), limit).await?;
-            if !changes.is_empty() || Instant::now() >= deadline {
-                return Ok((changes, next));
+            let (found, next) = self.changes(Some(after), limit).await?;
+            if !found.is_empty() || Instant::now() >= deadline {
+                return Ok((found, next));
             }
             // Either way it is looked again.
             let _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), changed.changed()).await;

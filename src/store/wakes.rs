@@ -131,7 +131,9 @@ impl Voice {
 
     /// Tells who listens in this process.
     pub(super) fn tell(&self, wakes: &[Told]) {
-        wakes.iter().for_each(|told| self.ears.tell(told));
+        for told in wakes {
+            self.ears.tell(told);
+        }
     }
 
     /// Tells all processes, should the transaction commit.

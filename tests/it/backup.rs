@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::controller::{BACKEND, TenantOn, backend, create, ready, reason_is};
 use crate::controlplane::ControlPlane;
-use crate::rows::{FURNITURE, Rows, command, message, on_store, program, uid};
+use crate::rows::{FURNITURE, Rows, message, on_store, program, uid};
 
 fn store(plane: &ControlPlane, args: &[&str], database: &Path) -> (bool, String) {
     let database = format!("sqlite://{}", database.display());
@@ -47,7 +47,8 @@ async fn a_restored_store_erases_nothing_and_makes_nothing_twice() {
     assert_eq!(held["metadata"]["finalizers"], json!(["deskplane.dev/erase"]));
     let rows = Rows::at(&database).await;
     assert_eq!(rows.with_key(&uid(&held)).await, 0);
-    tenant.type_in(&command(&said, "To accept the store").iter().map(|word| word.replace("NAME", BACKEND)).collect::<Vec<_>>());
+    let accept = said.lines().find_map(|line| line.trim().strip_prefix("kubectl ")).expect("what to type").replace("NAME", BACKEND);
+    tenant.type_in(&accept.split(' ').map(str::to_owned).collect::<Vec<_>>());
 
     for (kind, name) in FURNITURE.into_iter().chain([("Operator", "comes")]) {
         let object = tenant.ready(kind, name).await;

@@ -42,7 +42,7 @@ pub struct BackupArgs {
 
 #[derive(Args, Debug)]
 pub struct RestoreArgs {
-    /// The backup: a file that `deskplane store backup` wrote. Not for PostgreSQL
+    /// The backup: a file that `deskplane store backup` wrote; only for a store in a file
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     #[command(flatten)]

@@ -122,8 +122,8 @@ async fn whoever_waits_is_told_of_a_change(on: On) {
         tokio::spawn(async move { world.store.next_changes(&start, 10, DEADLINE).await })
     };
     world.organization("org").await.unwrap();
-    let (changes, _) = waiting.await.unwrap().unwrap();
-    assert_eq!(changes[0].key, Some(key("org")));
+    let (heard, _) = waiting.await.unwrap().unwrap();
+    assert_eq!(heard[0].key, Some(key("org")));
     tokio::time::timeout(DEADLINE, changed.changed()).await.expect("it was told").unwrap();
 }
 
