@@ -8,7 +8,7 @@ use crate::backend::{BackendError, Result, Session, Wake};
 use crate::domain::etag::Condition;
 use crate::domain::rows::{Key, OwnerTag, TicketView};
 
-use super::db::{Conn, Database, Erased, Query, Scope, query};
+use super::db::{Conn, Database, Erased, Scope, query};
 use super::error::{Step, Stop, commit_failed, refused};
 use super::replies::{self, Reply};
 use super::wakes::{Told, Voice};
@@ -18,19 +18,42 @@ use super::{Store, keys, lookup, queue, settle};
 /// How often a transaction is begun that the database ends in favour of others.
 const ATTEMPTS: usize = 5;
 
-/// How many objects a mutation names at most.
-const MOST_KEYS: usize = 3;
+/// What of a key belongs to another owner. A key at a time: for a list of them `SQLite` would make a table of its own.
+macro_rules! foreign {
+    ($key:literal) => {
+        concat!(
+            "SELECT 'Account' FROM accounts WHERE key = ",
+            $key,
+            " AND owner <> $1 UNION ALL SELECT 'Organization' FROM organizations WHERE key = ",
+            $key,
+            " AND owner <> $1 UNION ALL SELECT 'Operator' FROM operators WHERE key = ",
+            $key,
+            " AND owner <> $1 UNION ALL SELECT 'Department' FROM departments WHERE key = ",
+            $key,
+            " AND owner <> $1 UNION ALL SELECT 'Widget' FROM widgets WHERE key = ",
+            $key,
+            " AND owner <> $1 UNION ALL SELECT kind FROM tickets WHERE key = ",
+            $key,
+            " AND owner <> $1"
+        )
+    };
+}
 
-/// Which store it is, the epoch in force, whether the first key's row is gone for good, and what of the keys belongs to another owner.
-pub(super) const FENCE: &str = "SELECT m.store_id, COALESCE((SELECT e.epoch FROM epochs e WHERE e.owner = $1), 0) AS epoch,
-    (SELECT r.outcome FROM receipts r WHERE r.key = $2) AS outcome,
-    (SELECT 'Account' FROM accounts WHERE key IN ($2, $3, $4) AND owner <> $1
-     UNION ALL SELECT 'Organization' FROM organizations WHERE key IN ($2, $3, $4) AND owner <> $1
-     UNION ALL SELECT 'Operator' FROM operators WHERE key IN ($2, $3, $4) AND owner <> $1
-     UNION ALL SELECT 'Department' FROM departments WHERE key IN ($2, $3, $4) AND owner <> $1
-     UNION ALL SELECT 'Widget' FROM widgets WHERE key IN ($2, $3, $4) AND owner <> $1
-     UNION ALL SELECT kind FROM tickets WHERE key IN ($2, $3, $4) AND owner <> $1 LIMIT 1) AS foreign_kind
-    FROM meta m WHERE m.only_row = 1";
+macro_rules! fence {
+    ($($more:literal)*) => {
+        concat!(
+            "SELECT m.store_id, COALESCE((SELECT e.epoch FROM epochs e WHERE e.owner = $1), 0) AS epoch,
+             (SELECT r.outcome FROM receipts r WHERE r.key = $2) AS outcome, (",
+            foreign!("$2"),
+            $(" UNION ALL ", foreign!($more),)*
+            " LIMIT 1) AS foreign_kind FROM meta m WHERE m.only_row = 1"
+        )
+    };
+}
+
+/// Which store it is, the epoch in force, whether the first key's row is gone for good, and what of the keys belongs to another owner:
+/// for one key, two, or three, which is as many as a mutation names.
+pub(super) const FENCES: [&str; 3] = [fence!(), fence!("$3"), fence!("$3" "$4")];
 
 #[derive(FromRow)]
 struct Fence {
@@ -130,8 +153,7 @@ impl Tx {
     async fn fenced(store: &Store, scope: Scope<'_>, session: &Session, keys: &[&Key]) -> Step<Self> {
         let mut tx = Self::begin(store, scope, session.clone()).await?;
         let subject = keys[0];
-        let named = (0..MOST_KEYS).map(|place| keys.get(place).unwrap_or(&subject).0.as_str());
-        let fence = named.fold(query(FENCE).bind(&session.owner), Query::bind);
+        let fence = keys.iter().fold(query(FENCES[keys.len() - 1]).bind(&session.owner), |fence, key| fence.bind(&key.0));
         let fence: Fence = fence.fetch_one(tx.conn()).await?;
         fence.lets_in(session).map_err(Stop::Failed)?;
         tx.subject = Some(subject.clone());

@@ -13,7 +13,7 @@ use crate::domain::rows::Key;
 use super::error::StoreError;
 
 pub use location::Location;
-pub(super) use query::{Query, Record, Value, query, values};
+pub(super) use query::{Record, Value, query, values};
 pub(super) use sqlite::scrub::Erased;
 pub(super) use sqlite::{copy, restore};
 

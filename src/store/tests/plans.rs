@@ -11,7 +11,9 @@ use crate::store::{
 };
 
 const HOT: &[(&str, &str)] = &[
-    ("fence", tx::FENCE),
+    ("fence of one key", tx::FENCES[0]),
+    ("fence of two", tx::FENCES[1]),
+    ("fence of three", tx::FENCES[2]),
     ("account", accounts::BY_KEY),
     ("organization", organizations::BY_KEY),
     ("parent", organizations::PARENT),
