@@ -49,10 +49,10 @@ async fn rows_and_tickets_of_another_owner_are_forbidden(on: On) {
     let writes = stranger.writes().await;
 
     forbidden(stranger.account("acme", seats(100)).await, RowKind::Account);
-    forbidden(stranger.organization("org").await, RowKind::Account);
-    forbidden(stranger.operator("org", "tom").await, RowKind::Organization);
-    forbidden(stranger.department("org", "sales", &[]).await, RowKind::Organization);
-    forbidden(stranger.widget("org", "web").await, RowKind::Organization);
+    forbidden(stranger.organization("org").await, RowKind::Organization);
+    forbidden(stranger.operator("org", "tom").await, RowKind::Operator);
+    forbidden(stranger.department("org", "sales", &[]).await, RowKind::Department);
+    forbidden(stranger.widget("org", "web").await, RowKind::Widget);
     for (name, kind) in [
         ("acme", RowKind::Account),
         ("org", RowKind::Organization),
