@@ -46,7 +46,10 @@ impl Others {
                      SELECT 'oper_{number}', id, account, 'other{number}', 'other{number}', 'Agent' FROM organizations LIMIT 1"
                 );
             }
-            Self::RemoveOperator => "DELETE FROM operators WHERE id = (SELECT MIN(id) FROM operators WHERE key IS NULL)",
+            Self::RemoveOperator => {
+                "DELETE FROM operators WHERE id = (SELECT MIN(p.id) FROM operators p WHERE p.key IS NULL AND (p.suspended
+                 OR (SELECT COUNT(*) FROM operators q WHERE q.organization = p.organization AND NOT q.suspended) > 1))"
+            }
             Self::Suspend => {
                 "UPDATE operators SET suspended = TRUE, leaving = NULL WHERE id = (SELECT MIN(p.id) FROM operators p WHERE NOT p.suspended
                  AND (SELECT COUNT(*) FROM operators q WHERE q.organization = p.organization AND NOT q.suspended) > 1)"
