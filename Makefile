@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-unit bench image e2e up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-unit bench bench-store image e2e up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -34,6 +34,10 @@ test-unit: | cargo ## Only the tests that need no control plane: a minute
 
 bench: | cargo ## Measure: time until Ready, requests, CPU and memory, writes at rest
 	@hack/bench
+
+bench-store: | cargo ## Measure the store on both databases: operators, and a million transcripts stored, erased, and too old
+	@hack/postgres/install
+	@cargo test --locked --release --lib -- --ignored --nocapture --test-threads=1 store::tests::speed
 
 image: | cargo ## Build the container image into an OCI archive in target/ (needs buildah)
 	@hack/image

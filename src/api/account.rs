@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::organization::{FirstOperator, Location, StarterKit};
+use super::organization::{FirstOperator, Location, Privacy, StarterKit};
 use super::{NameRef, rules};
 
 /// One customer account on one backend, under one plan: one subscription, one bill.
@@ -102,6 +102,9 @@ pub struct DefaultOrganization {
     /// Where the organization is: its country and time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// What is done with the transcripts of chats: whether they are stored, for how long, and whether visitors stay anonymous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
     /// Who becomes the first operator: an `Operator` object `<account>-default-first-operator` is made for this person.
     /// Absent, and no `firstOperatorRef` either: the account's owner. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,6 +167,9 @@ pub struct Usage {
     pub departments: i64,
     /// Chat widgets.
     pub widgets: i64,
+    /// Transcripts of chats. Chats go on all day: counted at least every `resyncInterval` of the `AccountBackend`.
+    #[serde(default)]
+    pub transcripts: i64,
 }
 
 /// Seats in use.

@@ -59,6 +59,10 @@ pub struct OperatorSpec {
     /// organization cannot be suspended.
     #[serde(default)]
     pub suspended: bool,
+    /// True lets the operator enter every organization of the account, as the account's owner may; otherwise an operator enters only the
+    /// organizations it belongs to. Setting it, and changing the `email` of an operator who has it, needs the verb `promote` on the operator.
+    #[serde(default)]
+    pub switch_organizations: bool,
     /// Place in lists: lower comes first, and the same by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1_000_000, max = 1_000_000))]

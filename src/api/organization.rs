@@ -55,6 +55,9 @@ pub struct OrganizationSpec {
     /// Where the organization is: its country and time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// What is done with the transcripts of chats: whether they are stored, for how long, and whether visitors stay anonymous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
     /// Who becomes the first operator: an `Operator` object `<organization>-first-operator` with the role `Manager` is made for this
     /// person, unless one of that name or e-mail exists. Read until the organization exists in the backend. Cannot be changed.
     /// Exactly one of `firstOperator` and `firstOperatorRef` is set.
@@ -89,6 +92,26 @@ pub struct Location {
     #[schemars(length(max = 64))]
     #[x_kube(validation = rules::time_zone())]
     pub time_zone: Option<String>,
+}
+
+/// What is done with the transcripts of an organization's chats. A setting that is taken out again stays as it was: change its value
+/// instead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Privacy {
+    /// Whether transcripts are stored. False refuses new ones; those that are there stay until they are too old, or erased. Never set:
+    /// they are stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_transcripts: Option<bool>,
+    /// For how many days transcripts are kept, from 1 to 3650: older ones are erased for good within minutes, also while the organization is
+    /// paused, and without asking again. Never set: they are kept for ever. Once it was set, taking it out changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub transcript_retention_days: Option<i32>,
+    /// True leaves out the visitor's name, e-mail and IP address before a transcript is written; what visitors write in their messages is
+    /// not touched. Transcripts that are there stay as they are. Never set: visitors are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymize_visitors: Option<bool>,
 }
 
 /// The person who becomes an organization's first operator.
@@ -192,7 +215,13 @@ mod tests {
             display_name: long(200),
             protected: Some(true),
             erasure: Some(Erasure { remaining: i64::MAX }),
-            usage: Some(Usage { organizations: i64::MAX, operators: i64::MAX, departments: i64::MAX, widgets: i64::MAX }),
+            usage: Some(Usage {
+                organizations: i64::MAX,
+                operators: i64::MAX,
+                departments: i64::MAX,
+                widgets: i64::MAX,
+                transcripts: i64::MAX,
+            }),
             seats: Some(SeatUsage { limit: i64::MAX, held: i64::MAX, waiting: i64::MAX, unmanaged: i64::MAX }),
             seat_summary: long(64),
             conditions: set_conditions(&[], wanted, i64::MAX, Timestamp::MAX),

@@ -98,6 +98,9 @@ fn summary(target: &Target) -> String {
                 counts.push(plural(usage.organizations, "organization"));
             }
             counts.extend([plural(usage.operators, "operator"), plural(usage.departments, "department"), plural(usage.widgets, "widget")]);
+            if usage.transcripts > 0 {
+                counts.push(plural(usage.transcripts, "transcript"));
+            }
             format!("at least {}, as of the last update", counts.join(", "))
         },
     );
@@ -197,12 +200,12 @@ mod tests {
     #[test]
     fn an_account_counts_its_organizations_and_may_be_going_already() {
         let metadata = json!({"name": "acme", "namespace": "chat", "deletionTimestamp": "2026-01-01T00:00:00Z"});
-        let usage = json!({"organizations": 2, "operators": 1, "departments": 3, "widgets": 1});
+        let usage = json!({"organizations": 2, "operators": 1, "departments": 3, "widgets": 1, "transcripts": 340});
         let account = target(TargetKind::Account, json!({"metadata": metadata, "status": {"usage": usage}}));
         insta::assert_snapshot!(summary(&account) + &next(&account), @"
         Account chat/acme
         Deleting it erases for good, with all transcripts and credentials:
-          at least 2 organizations, 1 operator, 3 departments, 1 widget, as of the last update
+          at least 2 organizations, 1 operator, 3 departments, 1 widget, 340 transcripts, as of the last update
         Note: all that the account has in the backend goes, also organizations without an object, such as released ones.
         Note: it is being deleted already and waits for the confirmation: the erasure starts as soon as it is confirmed.
         Its deletion goes on now. To see how far it is: kubectl get acct acme -n chat -w

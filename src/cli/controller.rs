@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
 use crate::backend::embedded::Embedded;
 use crate::controller::{self, Config, LeaseConfig, cluster_id};
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, retention};
 
 use super::connect::ClusterArgs;
 use super::error::CliError;
@@ -139,8 +139,13 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
         lease,
     };
     let run = async {
-        let ended = controller::run(config, Arc::new(Embedded::new(store.clone(), owner)), stop.clone()).await;
-        stop.cancel();
+        let work = async {
+            let ended = controller::run(config, Arc::new(Embedded::new(store.clone(), owner)), stop.clone()).await;
+            stop.cancel();
+            ended
+        };
+        // Also by one that stands by: what is too old is so whoever leads.
+        let (ended, ()) = tokio::join!(work, retention::run(&store, &stop));
         if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
             tracing::info!("what erased rows left in the store's files goes when it is opened next");
         }

@@ -94,6 +94,8 @@ struct AccountUsage {
     operators: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     departments: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transcripts: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,6 +113,8 @@ struct OrganizationUsage {
     departments: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     widgets: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transcripts: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<Timestamp>,
 }
@@ -160,6 +164,7 @@ fn account_usage(namespace: &str, name: &str, account: &Account, plan: PlanView)
         widgets: Used { used: usage.map(|usage| usage.widgets), limit: plan.limits.widgets },
         operators: usage.map(|usage| usage.operators),
         departments: usage.map(|usage| usage.departments),
+        transcripts: usage.map(|usage| usage.transcripts),
         seats: status.seats,
         plan,
     }
@@ -178,6 +183,7 @@ fn organization_usage(object: DeserializeGuard<Organization>) -> OrganizationUsa
                 operators: None,
                 departments: None,
                 widgets: None,
+                transcripts: None,
             };
         }
     };
@@ -192,6 +198,7 @@ fn organization_usage(object: DeserializeGuard<Organization>) -> OrganizationUsa
         operators: usage.map(|usage| usage.operators),
         departments: usage.map(|usage| usage.departments),
         widgets: usage.map(|usage| usage.widgets),
+        transcripts: usage.map(|usage| usage.transcripts),
         created: organization.metadata.creation_timestamp.map(|time| time.0),
     }
 }
@@ -204,7 +211,7 @@ impl Report for UsageReport {
             text.push_str("No organizations.\n");
             return text;
         }
-        let header = ["Name", "Display name", "Ready", "Reason", "Seats held", "Operators", "Departments", "Widgets", "Age"];
+        let header = ["Name", "Display name", "Ready", "Reason", "Seats held", "Operators", "Departments", "Widgets", "Transcripts", "Age"];
         text + &table(&header, self.organizations.iter().map(|organization| organization.row(style)), style)
     }
 }
@@ -221,6 +228,7 @@ impl OrganizationUsage {
             number(self.operators),
             number(self.departments),
             number(self.widgets),
+            number(self.transcripts),
             Cell::new(age(self.created, style.now)),
         ]
     }
@@ -246,6 +254,7 @@ impl AccountUsage {
         lines.push(("Widgets", self.widgets.text(known)));
         lines.push(("Operators", count(self.operators)));
         lines.push(("Departments", count(self.departments)));
+        lines.push(("Transcripts", count(self.transcripts)));
         lines.iter().fold(String::new(), |text, (title, value)| text + &format!("{:<16}{value}\n", format!("{title}:")))
     }
 }
@@ -293,6 +302,7 @@ mod tests {
                 widgets: Used { used: Some(4), limit: None },
                 operators: Some(5),
                 departments: Some(2),
+                transcripts: Some(1_200_000),
             },
             organizations: vec![
                 OrganizationUsage {
@@ -303,6 +313,7 @@ mod tests {
                     operators: Some(4),
                     departments: Some(1),
                     widgets: Some(4),
+                    transcripts: Some(1_200_000),
                     created: Some(Timestamp::from_second(0).unwrap()),
                 },
                 OrganizationUsage {
@@ -313,6 +324,7 @@ mod tests {
                     operators: None,
                     departments: None,
                     widgets: None,
+                    transcripts: None,
                     created: Some(Timestamp::from_second(3600).unwrap()),
                 },
             ],
@@ -333,10 +345,11 @@ mod tests {
         Widgets:        4 (no limit)
         Operators:      5
         Departments:    2
+        Transcripts:    1200000
 
-        NAME           DISPLAY NAME   READY   REASON              SEATS HELD   OPERATORS   DEPARTMENTS   WIDGETS   AGE
-        acme-default   Acme           True                        2            4           1             4         2h
-        acme-germany   -              False   SeatLimitExceeded   -            -           -             -         60m
+        NAME           DISPLAY NAME   READY   REASON              SEATS HELD   OPERATORS   DEPARTMENTS   WIDGETS   TRANSCRIPTS   AGE
+        acme-default   Acme           True                        2            4           1             4         1200000       2h
+        acme-germany   -              False   SeatLimitExceeded   -            -           -             -         -             60m
         ");
     }
 
@@ -359,6 +372,7 @@ mod tests {
         Widgets:        4 (limit not known)
         Operators:      5
         Departments:    2
+        Transcripts:    1200000
 
         No organizations.
         "#);

@@ -105,8 +105,9 @@ pub fn learned(context: &Context, connection: &Connection, account: &Key, usage:
 
 /// Usage as the status shows it.
 pub fn usage_status(counts: &UsageCounts) -> Usage {
-    let UsageCounts { organizations, operators, departments, widgets, seats_held: _, seats_waiting: _, unmanaged: _ } = *counts;
-    Usage { organizations, operators, departments, widgets }
+    let UsageCounts { organizations, operators, departments, widgets, transcripts, seats_held: _, seats_waiting: _, unmanaged: _ } =
+        *counts;
+    Usage { organizations, operators, departments, widgets, transcripts }
 }
 
 /// Seats as the status shows them, and their summary.

@@ -9,7 +9,9 @@
 //! - [`hash`]: what is kept of a generated secret.
 //! - [`identity`]: whether a store is the one we know.
 //! - [`availability`]: whether a widget's visitors can reach anybody.
+//! - [`switching`]: who may enter which organization of an account.
 //! - [`text`]: strings from users.
+//! - [`transcript`]: the form of transcripts, and what privacy settings let be written and kept.
 //! - [`waiting`]: what an object that waits for a place is told.
 
 pub mod access;
@@ -23,5 +25,7 @@ pub mod holding;
 pub mod identity;
 pub mod rows;
 pub mod seats;
+pub mod switching;
 pub mod text;
+pub mod transcript;
 pub mod waiting;

@@ -107,6 +107,24 @@ pub struct DesiredOrganization {
     /// IANA name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// What is done with transcripts.
+    #[serde(default)]
+    pub privacy: Privacy,
+}
+
+/// What an organization wants done with transcripts; its rules are in [`super::transcript`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Privacy {
+    /// Whether they are stored; never said: they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_transcripts: Option<bool>,
+    /// For how many days they are kept; never said: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<i32>,
+    /// Whether visitors' names, e-mails and IP addresses are left out; never said: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymize_visitors: Option<bool>,
 }
 
 /// An operator as its object wants it.
@@ -128,6 +146,9 @@ pub struct DesiredOperator {
     /// Order in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<i32>,
+    /// May enter every organization of the account (rule 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch_organizations: Option<bool>,
 }
 
 /// A department as its object wants it.
@@ -332,6 +353,8 @@ pub struct UsageCounts {
     pub departments: i64,
     /// Widgets.
     pub widgets: i64,
+    /// Transcripts.
+    pub transcripts: i64,
     /// Seats held.
     pub seats_held: i64,
     /// Objects that wait for a seat.

@@ -68,7 +68,7 @@ mod tests {
     fn every_policy_has_a_binding_and_fails_closed() {
         let documents = documents(DEFAULT_CONTROLLER_USER);
         let (policies, bindings): (Vec<_>, Vec<_>) = documents.iter().partition(|document| document["spec"]["policyName"].is_null());
-        assert_eq!(policies.len(), 12);
+        assert_eq!(policies.len(), 13);
         for policy in &policies {
             assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{}", policy["metadata"]["name"]);
             let kind = format!("{}Binding", policy["kind"].as_str().unwrap());
@@ -116,7 +116,7 @@ mod tests {
         let files = policies("system:serviceaccount:chat:our-deskplane").unwrap();
         let all: String = files.iter().map(ToString::to_string).collect();
         assert!(!all.contains(DEFAULT_CONTROLLER_USER));
-        assert_eq!(all.matches("'system:serviceaccount:chat:our-deskplane'").count(), 7);
+        assert_eq!(all.matches("'system:serviceaccount:chat:our-deskplane'").count(), 8);
     }
 
     #[test]

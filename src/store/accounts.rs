@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use crate::backend::Session;
 use crate::domain::rows::{DesiredAccount, Fields, Key, OwnerTag, Row, RowKind};
 use crate::domain::seats::Limits;
+use crate::domain::text::fold_email;
 
 use super::audit::{self, Action};
 use super::db::{Conn, query};
@@ -48,6 +49,11 @@ impl Account {
     /// Where it is.
     pub(super) fn placed(&self) -> Placed {
         Placed { head: self.head.clone(), account: self.head.id, organization: None }
+    }
+
+    /// Whether this is the owner's e-mail, folded.
+    pub(super) fn is_owner(&self, email_folded: &str) -> bool {
+        fold_email(&self.owner_email) == email_folded
     }
 
     pub(super) fn row(&self) -> Row {

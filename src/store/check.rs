@@ -103,7 +103,7 @@ async fn numbers(conn: &mut Conn, account: &Account, findings: &mut Vec<Finding>
 }
 
 /// Rules that no constraint of the schema keeps: each statement lists what breaks one.
-const RULES: [(Level, &str, &str); 7] = [
+const RULES: [(Level, &str, &str); 8] = [
     (
         // Only a person can bring that about, by erasing a quarantined row.
         Level::Note,
@@ -128,6 +128,12 @@ const RULES: [(Level, &str, &str); 7] = [
         Level::Error,
         "waits for an organization of another account",
         "SELECT 'ticket ' || t.number FROM tickets t JOIN organizations g ON g.id = t.organization WHERE g.account <> t.account",
+    ),
+    (
+        Level::Error,
+        "does not have as many transcripts as it counts",
+        "SELECT g.external_id FROM organizations g
+         WHERE g.transcripts <> (SELECT COUNT(*) FROM transcripts t WHERE t.organization = g.id)",
     ),
     (
         Level::Note,

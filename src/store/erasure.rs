@@ -46,7 +46,7 @@ async fn begin_organization(tx: &mut Tx, organization: &Organization) -> Step<Er
     let id = organization.head.id;
     let sql = "UPDATE organizations SET erasing = TRUE, remaining = 1
         + (SELECT COUNT(*) FROM operators WHERE organization = $1) + (SELECT COUNT(*) FROM departments WHERE organization = $1)
-        + (SELECT COUNT(*) FROM widgets WHERE organization = $1) + (SELECT COUNT(*) FROM transcripts WHERE organization = $1)
+        + (SELECT COUNT(*) FROM widgets WHERE organization = $1) + transcripts
         WHERE id = $1 RETURNING remaining";
     let remaining = query(sql).bind(id).scalar(tx.conn()).await?;
     queue::drop_all(tx, organization.account, Some(id)).await?;
@@ -157,7 +157,7 @@ async fn begin_account(tx: &mut Tx, id: i64) -> Step<Erasing> {
     let sql = "UPDATE accounts SET erasing = TRUE, remaining = 1
         + (SELECT COUNT(*) FROM organizations WHERE account = $1) + (SELECT COUNT(*) FROM operators WHERE account = $1)
         + (SELECT COUNT(*) FROM departments WHERE account = $1) + (SELECT COUNT(*) FROM widgets WHERE account = $1)
-        + (SELECT COUNT(*) FROM organizations g JOIN transcripts t ON t.organization = g.id WHERE g.account = $1)
+        + (SELECT CAST(COALESCE(SUM(transcripts), 0) AS BIGINT) FROM organizations WHERE account = $1)
         WHERE id = $1 RETURNING remaining";
     let remaining = query(sql).bind(id).scalar(tx.conn()).await?;
     queue::drop_all(tx, id, None).await?;

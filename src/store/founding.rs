@@ -7,7 +7,7 @@ use crate::domain::seats::Places;
 use super::audit::{self, Action};
 use super::db::query;
 use super::error::{Step, Stop, refused};
-use super::organizations::{self, Organization};
+use super::organizations::{self, Organization, PrivacyColumns};
 use super::queue::{self, Request};
 use super::rows::Head;
 use super::tx::Tx;
@@ -110,15 +110,19 @@ async fn insert(tx: &mut Tx, put: &OrganizationPut<'_>, account: &Head) -> Step<
         language: None,
         country: None,
         time_zone: None,
+        privacy: PrivacyColumns::default(),
         departments: 0,
         assigned: false,
     };
     organization.set(&tx.session, put.tag, put.desired);
     let sql = "INSERT INTO organizations (external_id, key, owner, owner_namespace, owner_name, account, display_name, language, country,
-        time_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";
-    let Organization { head, display_name, language, country, time_zone, .. } = organization.clone();
+        time_zone, store_transcripts, transcript_retention_days, anonymize_visitors)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id";
+    let Organization { head, display_name, language, country, time_zone, privacy, .. } = organization.clone();
+    let PrivacyColumns { store_transcripts, transcript_retention_days, anonymize_visitors } = privacy;
     let statement = query(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
     let statement = statement.bind(head.owner_name).bind(account.id).bind(display_name).bind(language).bind(country).bind(time_zone);
+    let statement = statement.bind(store_transcripts).bind(transcript_retention_days).bind(anonymize_visitors);
     organization.head.id = statement.scalar(tx.conn()).await?;
     audit::record(tx, Action::Create, RowKind::Organization, &organization.placed()).await?;
     Ok(organization)

@@ -22,7 +22,7 @@ macro_rules! select_operators {
         concat!(
             "SELECT p.id, p.external_id, p.key, p.owner, p.owner_namespace, p.owner_name, p.quarantined, p.organization, p.account, ",
             "g.key AS organization_key, g.quarantined AS organization_quarantined, g.erasing AS organization_erasing, ",
-            "p.email, p.email_folded, p.display_name, p.nickname, p.role, p.suspended, p.position, p.leaving, ",
+            "p.email, p.email_folded, p.display_name, p.nickname, p.role, p.suspended, p.position, p.switch_organizations, p.leaving, ",
             "(SELECT c.state FROM credentials c WHERE c.operator = p.id) AS credentials ",
             "FROM operators p JOIN organizations g ON g.id = p.organization ",
             $tail
@@ -32,6 +32,8 @@ macro_rules! select_operators {
 pub(super) use select_operators;
 
 /// An operator's row.
+// Its columns: each says something of its own.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(super) struct Operator {
     #[sqlx(flatten)]
@@ -48,6 +50,7 @@ pub(super) struct Operator {
     role: String,
     pub(super) suspended: bool,
     position: Option<i64>,
+    switch_organizations: bool,
     leaving: Option<String>,
     credentials: Option<String>,
 }
@@ -69,6 +72,7 @@ impl Operator {
             role: String::new(),
             suspended: false,
             position: None,
+            switch_organizations: false,
             leaving: None,
             credentials: None,
         };
@@ -78,7 +82,7 @@ impl Operator {
 
     /// Takes over what is desired; what is absent stays as it is. A wish to be suspended is met or withdrawn by this.
     pub(super) fn set(&mut self, session: &Session, tag: &OwnerTag, desired: &DesiredOperator) {
-        let DesiredOperator { email, display_name, nickname, role, suspended, position } = desired;
+        let DesiredOperator { email, display_name, nickname, role, suspended, position, switch_organizations } = desired;
         self.head.claim(session, tag);
         self.email.clone_from(email);
         self.email_folded = fold_email(email);
@@ -90,6 +94,7 @@ impl Operator {
         role_name(*role).clone_into(&mut self.role);
         self.suspended = *suspended;
         self.position = position.map(i64::from).or(self.position);
+        self.switch_organizations = switch_organizations.unwrap_or(self.switch_organizations);
         if self.leaving() == Some(Leaving::Suspend) {
             self.leaving = None;
         }
@@ -135,6 +140,7 @@ impl Operator {
             role: parse_role(&self.role),
             suspended: self.suspended,
             position: narrow(self.position),
+            switch_organizations: Some(self.switch_organizations),
         };
         Row {
             external_id: self.head.external_id.clone(),
@@ -186,13 +192,14 @@ pub(super) async fn get(conn: &mut Conn, id: i64) -> std::result::Result<Operato
 /// Inserts a row; its id is set.
 pub(super) async fn insert(tx: &mut Tx, operator: &mut Operator) -> Step<()> {
     let sql = "INSERT INTO operators (external_id, key, owner, owner_namespace, owner_name, organization, account, email, email_folded,
-        display_name, nickname, role, suspended, position)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
-    let Operator { head, organization, account, email, email_folded, display_name, nickname, role, suspended, position, .. } =
-        operator.clone();
+        display_name, nickname, role, suspended, position, switch_organizations)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id";
+    let Operator { head, organization, account, email, email_folded, display_name, nickname, .. } = operator.clone();
+    let Operator { role, suspended, position, switch_organizations, .. } = operator.clone();
     let statement = query(sql).bind(head.external_id).bind(head.key).bind(head.owner).bind(head.owner_namespace);
     let statement = statement.bind(head.owner_name).bind(organization).bind(account).bind(email).bind(email_folded);
     let statement = statement.bind(display_name).bind(nickname).bind(role).bind(suspended).bind(position);
+    let statement = statement.bind(switch_organizations);
     operator.head.id = statement.scalar(tx.conn()).await?;
     Ok(audit::record(tx, Action::Create, RowKind::Operator, &operator.placed()).await?)
 }
@@ -200,11 +207,14 @@ pub(super) async fn insert(tx: &mut Tx, operator: &mut Operator) -> Step<()> {
 /// Writes an operator that differs from what is stored.
 pub(super) async fn update(tx: &mut Tx, operator: &Operator, action: Action) -> Step<()> {
     let sql = "UPDATE operators SET key = $2, owner = $3, owner_namespace = $4, owner_name = $5, quarantined = $6, email = $7,
-        email_folded = $8, display_name = $9, nickname = $10, role = $11, suspended = $12, position = $13, leaving = $14 WHERE id = $1";
-    let Operator { head, email, email_folded, display_name, nickname, role, suspended, position, leaving, .. } = operator.clone();
+        email_folded = $8, display_name = $9, nickname = $10, role = $11, suspended = $12, position = $13, leaving = $14,
+        switch_organizations = $15 WHERE id = $1";
+    let Operator { head, email, email_folded, display_name, nickname, .. } = operator.clone();
+    let Operator { role, suspended, position, leaving, switch_organizations, .. } = operator.clone();
     let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
     let statement = statement.bind(head.quarantined).bind(email).bind(email_folded).bind(display_name).bind(nickname);
-    statement.bind(role).bind(suspended).bind(position).bind(leaving).execute(tx.conn()).await?;
+    let statement = statement.bind(role).bind(suspended).bind(position).bind(leaving);
+    statement.bind(switch_organizations).execute(tx.conn()).await?;
     Ok(audit::record(tx, action, RowKind::Operator, &operator.placed()).await?)
 }
 

@@ -3,13 +3,13 @@
 use sqlx::FromRow;
 
 use crate::backend::{BackendError, Session};
-use crate::domain::rows::{DesiredOrganization, Fields, Key, OrganizationFields, OwnerTag, Reach, Row, RowKind};
+use crate::domain::rows::{DesiredOrganization, Fields, Key, OrganizationFields, OwnerTag, Privacy, Reach, Row, RowKind};
 
 use super::audit::{self, Action};
 use super::db::{Conn, query};
 use super::error::{Step, refused};
 use super::keys::Placed;
-use super::rows::Head;
+use super::rows::{Head, narrow};
 use super::tx::Tx;
 
 /// Opens every statement that reads organizations.
@@ -18,7 +18,7 @@ macro_rules! select_organizations {
         concat!(
             "SELECT g.id, g.external_id, g.key, g.owner, g.owner_namespace, g.owner_name, g.quarantined, g.account, ",
             "a.key AS account_key, a.quarantined AS account_quarantined, g.erasing, g.remaining, g.starter_made, ",
-            "g.display_name, g.language, g.country, g.time_zone, ",
+            "g.display_name, g.language, g.country, g.time_zone, g.store_transcripts, g.transcript_retention_days, g.anonymize_visitors, ",
             "(SELECT COUNT(*) FROM departments d WHERE d.organization = g.id AND NOT d.quarantined) AS departments, ",
             "EXISTS (SELECT 1 FROM departments d JOIN department_members m ON m.department = d.id JOIN operators p ON p.id = m.operator ",
             "WHERE d.organization = g.id AND NOT d.quarantined AND NOT p.quarantined AND NOT p.suspended) AS assigned ",
@@ -46,8 +46,35 @@ pub(super) struct Organization {
     pub(super) language: Option<String>,
     pub(super) country: Option<String>,
     pub(super) time_zone: Option<String>,
+    #[sqlx(flatten)]
+    pub(super) privacy: PrivacyColumns,
     pub(super) departments: i64,
     pub(super) assigned: bool,
+}
+
+/// What it wants done with transcripts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow)]
+pub(super) struct PrivacyColumns {
+    pub(super) store_transcripts: Option<bool>,
+    pub(super) transcript_retention_days: Option<i64>,
+    pub(super) anonymize_visitors: Option<bool>,
+}
+
+impl PrivacyColumns {
+    pub(super) fn privacy(&self) -> Privacy {
+        Privacy {
+            store_transcripts: self.store_transcripts,
+            retention_days: narrow(self.transcript_retention_days),
+            anonymize_visitors: self.anonymize_visitors,
+        }
+    }
+
+    fn set(&mut self, desired: &Privacy) {
+        let Privacy { store_transcripts, retention_days, anonymize_visitors } = *desired;
+        self.store_transcripts = store_transcripts.or(self.store_transcripts);
+        self.transcript_retention_days = retention_days.map(i64::from).or(self.transcript_retention_days);
+        self.anonymize_visitors = anonymize_visitors.or(self.anonymize_visitors);
+    }
 }
 
 impl Organization {
@@ -66,6 +93,7 @@ impl Organization {
             language: self.language.clone(),
             country: self.country.clone(),
             time_zone: self.time_zone.clone(),
+            privacy: self.privacy.privacy(),
         };
         Row {
             external_id: self.head.external_id.clone(),
@@ -83,8 +111,9 @@ impl Organization {
 
     /// Takes over what is desired; what is absent stays as it is.
     pub(super) fn set(&mut self, session: &Session, tag: &OwnerTag, desired: &DesiredOrganization) {
-        let DesiredOrganization { display_name, language, country, time_zone } = desired;
+        let DesiredOrganization { display_name, language, country, time_zone, privacy } = desired;
         self.head.claim(session, tag);
+        self.privacy.set(privacy);
         for (column, value) in [
             (&mut self.display_name, display_name),
             (&mut self.language, language),
@@ -135,11 +164,14 @@ pub(super) async fn parent(tx: &mut Tx, key: &Key) -> Step<Parent> {
 /// Writes an organization that differs from what is stored.
 pub(super) async fn update(tx: &mut Tx, organization: &Organization) -> Step<()> {
     let sql = "UPDATE organizations SET key = $2, owner = $3, owner_namespace = $4, owner_name = $5, quarantined = $6,
-        starter_made = $7, display_name = $8, language = $9, country = $10, time_zone = $11 WHERE id = $1";
-    let Organization { head, starter_made, display_name, language, country, time_zone, .. } = organization.clone();
+        starter_made = $7, display_name = $8, language = $9, country = $10, time_zone = $11, store_transcripts = $12,
+        transcript_retention_days = $13, anonymize_visitors = $14 WHERE id = $1";
+    let Organization { head, starter_made, display_name, language, country, time_zone, privacy, .. } = organization.clone();
+    let PrivacyColumns { store_transcripts, transcript_retention_days, anonymize_visitors } = privacy;
     let statement = query(sql).bind(head.id).bind(head.key).bind(head.owner).bind(head.owner_namespace).bind(head.owner_name);
     let statement = statement.bind(head.quarantined).bind(starter_made).bind(display_name);
-    statement.bind(language).bind(country).bind(time_zone).execute(tx.conn()).await?;
+    let statement = statement.bind(language).bind(country).bind(time_zone).bind(store_transcripts);
+    statement.bind(transcript_retention_days).bind(anonymize_visitors).execute(tx.conn()).await?;
     Ok(audit::record(tx, Action::Update, RowKind::Organization, &organization.placed()).await?)
 }
 

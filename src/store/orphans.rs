@@ -164,7 +164,7 @@ impl Store {
         };
         let mut begun = false;
         loop {
-            let mut tx = Tx::begin(self, Scope::Orphan { external_id }, session.clone()).await.map_err(BackendError::from)?;
+            let mut tx = Tx::begin(self, Scope::External { external_id }, session.clone()).await.map_err(BackendError::from)?;
             let row = keys::get(tx.conn(), kind, id).await?;
             // An erasure once begun is finished, whatever the row looks like meanwhile.
             if !begun {

@@ -28,7 +28,7 @@ impl Store {
 
 type Counts = BTreeMap<i64, (Option<String>, UsageCounts)>;
 
-pub(super) const ORGANIZATIONS: &str = "SELECT id, key FROM organizations WHERE account = $1";
+pub(super) const ORGANIZATIONS: &str = "SELECT id, key, transcripts FROM organizations WHERE account = $1";
 pub(super) const OPERATORS: &str = "SELECT organization, COUNT(*), COUNT(*) FILTER (WHERE NOT suspended),
     COUNT(*) - COUNT(key) FROM operators WHERE account = $1 GROUP BY organization";
 pub(super) const DEPARTMENTS: &str = "SELECT organization, COUNT(*) FROM departments WHERE account = $1 GROUP BY organization";
@@ -37,9 +37,9 @@ pub(super) const WAITING: &str = "SELECT organization, COUNT(*) FROM tickets
     WHERE account = $1 AND missing = 'Seat' AND NOT reserved AND organization IS NOT NULL GROUP BY organization";
 
 async fn by_organization(conn: &mut Conn, account: i64) -> std::result::Result<Counts, sqlx::Error> {
-    let organizations: Vec<(i64, Option<String>)> = query(ORGANIZATIONS).bind(account).fetch_all(conn).await?;
-    let one = UsageCounts { organizations: 1, ..UsageCounts::default() };
-    let mut counts: Counts = organizations.into_iter().map(|(id, key)| (id, (key, one))).collect();
+    let organizations: Vec<(i64, Option<String>, i64)> = query(ORGANIZATIONS).bind(account).fetch_all(conn).await?;
+    let one = |transcripts| UsageCounts { organizations: 1, transcripts, ..UsageCounts::default() };
+    let mut counts: Counts = organizations.into_iter().map(|(id, key, transcripts)| (id, (key, one(transcripts)))).collect();
     let operators: Vec<(i64, i64, i64, i64)> = query(OPERATORS).bind(account).fetch_all(conn).await?;
     for (organization, all, holding, unmanaged) in operators {
         if let Some((_, counts)) = counts.get_mut(&organization) {
@@ -77,6 +77,7 @@ fn add(total: UsageCounts, more: &UsageCounts) -> UsageCounts {
         operators: total.operators + more.operators,
         departments: total.departments + more.departments,
         widgets: total.widgets + more.widgets,
+        transcripts: total.transcripts + more.transcripts,
         seats_held: total.seats_held + more.seats_held,
         seats_waiting: total.seats_waiting + more.seats_waiting,
         unmanaged: total.unmanaged + more.unmanaged,

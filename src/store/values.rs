@@ -1,7 +1,8 @@
 //! Bounds of strings, for whoever comes without the API server's validation: no control characters, nothing endless.
 
 use crate::backend::{BackendError, CredentialIntent};
-use crate::domain::rows::{DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, OwnerTag};
+use crate::domain::rows::{DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, OwnerTag, Privacy};
+use crate::domain::transcript::RETENTION_DAYS;
 
 use super::error::{Step, refused};
 
@@ -63,15 +64,23 @@ pub(super) fn account(desired: &DesiredAccount) -> Step<()> {
 }
 
 pub(super) fn organization(desired: &DesiredOrganization) -> Step<()> {
-    let DesiredOrganization { display_name, language, country, time_zone } = desired;
+    let DesiredOrganization { display_name, language, country, time_zone, privacy } = desired;
     optional("spec.displayName", display_name.as_ref())?;
     optional("spec.language", language.as_ref())?;
     optional("spec.location.country", country.as_ref())?;
-    optional("spec.location.timeZone", time_zone.as_ref())
+    optional("spec.location.timeZone", time_zone.as_ref())?;
+    let Privacy { store_transcripts: _, retention_days, anonymize_visitors: _ } = privacy;
+    match retention_days {
+        Some(days) if !RETENTION_DAYS.contains(days) => {
+            let message = format!("must be from {} to {}; absent keeps transcripts for ever", RETENTION_DAYS.start(), RETENTION_DAYS.end());
+            refused(BackendError::Invalid { field: "spec.privacy.transcriptRetentionDays".into(), message })
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn operator(desired: &DesiredOperator, intent: Option<&CredentialIntent>) -> Step<()> {
-    let DesiredOperator { email: address, display_name, nickname, role: _, suspended: _, position: _ } = desired;
+    let DesiredOperator { email: address, display_name, nickname, role: _, suspended: _, position: _, switch_organizations: _ } = desired;
     email("spec.email", address)?;
     optional("spec.displayName", display_name.as_ref())?;
     optional("spec.nickname", nickname.as_ref())?;

@@ -139,6 +139,7 @@ async fn people_get_from_the_clusters_own_roles_what_fits_them() {
         ("view", "create", "operators"),
         ("view", "list", "plans"),
         ("view", "use", "plans"),
+        ("edit", "promote", "operators"),
         ("edit", "release", "accounts"),
         ("edit", "update", "plans"),
         ("edit", "create", "accountbackends"),

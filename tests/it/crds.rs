@@ -124,7 +124,7 @@ async fn what_is_left_out_is_filled_in_and_a_status_starts_unseen() {
         (
             "Operator",
             json!({ "organizationRef": reference, "email": "a@b.example" }),
-            json!({ "organizationRef": reference, "email": "a@b.example", "role": "Manager", "suspended": false, "credentials": { "mode": "Generate" } }),
+            json!({ "organizationRef": reference, "email": "a@b.example", "role": "Manager", "suspended": false, "switchOrganizations": false, "credentials": { "mode": "Generate" } }),
         ),
         ("Widget", json!({ "organizationRef": reference }), json!({ "organizationRef": reference })),
         (
@@ -171,6 +171,9 @@ async fn explain_reads_like_documentation() {
         ("cplan.spec.limits", "WithinPlan=False"),
         ("acct.spec.deletionProtection", "confirm-deletion"),
         ("oper.spec.credentials", "deskplane.dev/credentials"),
+        ("oper.spec.switchOrganizations", "needs the verb `promote` on the operator"),
+        ("org.spec.privacy", "from 1 to 3650: older ones are erased for good"),
+        ("org.status.usage", "Transcripts of chats"),
         ("dept.spec.members", "Absent: nobody"),
         ("wdgt.spec.allowedOrigins", "no wildcard"),
     ] {

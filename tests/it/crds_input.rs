@@ -199,6 +199,19 @@ async fn numbers() {
         input.refuses("Plan", path, "must be of type", [json!("5"), json!(1.5), json!(1e300)]).await;
         input.accepts("Plan", path, [json!(least), json!(1_000_000)]).await;
     }
+    for (kind, path) in [("Organization", "privacy"), ("Account", "defaultOrganization.privacy")] {
+        let days = format!("{path}.transcriptRetentionDays");
+        input.refuses(kind, &days, "greater than or equal to 1", [json!(0), json!(-1)]).await;
+        input.refuses(kind, &days, "less than or equal to 3650", [json!(3651), json!(i32::MAX)]).await;
+        input.refuses(kind, &days, "must be of type", [json!("90"), json!(1.5), json!(true)]).await;
+        input.accepts(kind, &days, [json!(1), json!(3650), Value::Null]).await;
+        for flag in ["storeTranscripts", "anonymizeVisitors"] {
+            input.refuses(kind, &format!("{path}.{flag}"), "must be of type boolean", [json!("true"), json!(1), json!({})]).await;
+            input.accepts(kind, &format!("{path}.{flag}"), [json!(true), json!(false), Value::Null]).await;
+        }
+        input.accepts(kind, path, [json!({}), Value::Null]).await;
+    }
+    input.refuses("Operator", "switchOrganizations", "must be of type boolean", [json!("true"), json!(1)]).await;
     for kind in ["Operator", "Department"] {
         input.refuses(kind, "position", "equal to 1000000", [json!(1_000_001), json!(i32::MAX)]).await;
         input.refuses(kind, "position", "equal to -1000000", [json!(-1_000_001)]).await;

@@ -52,6 +52,7 @@ pub fn full(kind: &str) -> Value {
             "owner": { "email": "ada@acme.example", "displayName": "Ada Owner" },
             "defaultOrganization": {
                 "displayName": "Acme", "language": "en", "location": { "country": "DE", "timeZone": "Europe/Berlin" },
+                "privacy": { "storeTranscripts": false, "transcriptRetentionDays": 3650, "anonymizeVisitors": false },
                 "firstOperator": { "email": "mia@acme.example", "displayName": "Mia Manager" }, "starterKit": "None"
             },
             "deletionProtection": true
@@ -59,11 +60,12 @@ pub fn full(kind: &str) -> Value {
         "Organization" => json!({
             "accountRef": { "name": "acme" }, "displayName": "Acme Germany", "language": "de",
             "location": { "country": "DE", "timeZone": "Europe/Berlin" },
+            "privacy": { "storeTranscripts": true, "transcriptRetentionDays": 90, "anonymizeVisitors": true },
             "firstOperator": { "email": "mia@acme.example", "displayName": "Mia Manager" }, "starterKit": "Create"
         }),
         "Operator" => json!({
             "organizationRef": { "name": "acme-germany" }, "email": "tom@acme.example", "displayName": "Tom Tester", "nickname": "Tom",
-            "role": "Manager", "suspended": false, "position": 10,
+            "role": "Manager", "suspended": false, "switchOrganizations": false, "position": 10,
             "credentials": { "mode": "Generate", "secretName": "tom-credentials" }
         }),
         "Department" => json!({

@@ -8,9 +8,9 @@ use crate::controller::{Controller, Tenant, operator_spec};
 use crate::controlplane::{DEADLINE, eventually};
 use crate::rows::{Rows, message, uid};
 
-const TRANSCRIPTS: &str = "INSERT INTO transcripts (organization, started_at, content)
+const TRANSCRIPTS: &str = "INSERT INTO transcripts (external_id, organization, started_at, content)
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
-    SELECT g.id, '2026-01-01T00:00:00Z', $2 FROM organizations g, n WHERE g.key = $1";
+    SELECT 'tscr_' || i, g.id, 0, $2 FROM organizations g, n WHERE g.key = $1";
 
 #[tokio::test]
 async fn a_confirmed_organization_goes_with_all_its_objects_rows_and_secrets() {

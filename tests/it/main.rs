@@ -41,6 +41,7 @@ mod rules_email;
 mod rules_last_operator;
 mod rules_organizations;
 mod rules_pause;
+mod rules_privacy;
 mod rules_queue;
 mod rules_restart;
 mod rules_seats;

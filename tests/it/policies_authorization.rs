@@ -133,6 +133,41 @@ async fn accepting_another_store_takes_a_verb_of_its_own() {
 }
 
 #[tokio::test]
+async fn switching_organizations_takes_promote_on_that_operator() {
+    let plane = plane().await;
+    let namespace = plane.namespace("authz-promote").await;
+    let tenant = api(&person(&namespace, "tenant", vec![edit(&["operators"])]).await, "Operator", &namespace);
+    let rules = vec![edit(&["operators"]), rule(&["operators"], &["promote"], &["tom"])];
+    let admin = api(&person(&namespace, "admin", rules).await, "Operator", &namespace);
+    let switches = |on: bool| json!({ "spec": { "switchOrganizations": on } });
+    let promoted = |name: &str| object("Operator", name, with(full("Operator"), "switchOrganizations", json!(true)));
+
+    // At birth, and later; by name, and not for others.
+    let message = refusal(tenant.create(&dry_run(), &promoted("tom")).await);
+    let words = ["spec.switchOrganizations", "tenant", "enter every organization", "verb \"promote\" on operators.deskplane.dev \"tom\""];
+    says(&message, "promotion-authorization", &words);
+    admin.create(&dry_run(), &promoted("tom")).await.unwrap();
+    refusal(admin.create(&dry_run(), &promoted("eva")).await);
+    for name in ["tom", "eva"] {
+        tenant.create(&PostParams::default(), &object("Operator", name, full("Operator"))).await.unwrap();
+    }
+    says(&refusal(patch(&tenant, "tom", switches(true)).await), "promotion-authorization", &words);
+    patch(&tenant, "tom", switches(false)).await.unwrap();
+    refusal(patch(&admin, "eva", switches(true)).await);
+    patch(&admin, "tom", switches(true)).await.unwrap();
+
+    // Who is promoted can be edited by others, but for who it is; and anybody may take it back.
+    patch(&tenant, "tom", json!({ "spec": { "switchOrganizations": true, "nickname": "Tommy", "suspended": true } })).await.unwrap();
+    let message = refusal(patch(&tenant, "tom", json!({ "spec": { "email": "eve@acme.example" } })).await);
+    says(&message, "promotion-authorization", &["spec.email", "tenant", "switch organizations", "verb \"promote\""]);
+    patch(&admin, "tom", json!({ "spec": { "email": "thomas@acme.example" } })).await.unwrap();
+    patch(&tenant, "tom", json!({ "spec": { "switchOrganizations": false, "email": "eve@acme.example" } })).await.unwrap();
+    refusal(patch(&tenant, "tom", switches(true)).await);
+    let controller = api(&plane.client_as(CONTROLLER, &["system:masters"]).await, "Operator", &namespace);
+    patch(&controller, "tom", switches(true)).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_controller_makes_organizations_without_any_of_these_verbs() {
     let plane = plane().await;
     let namespace = plane.namespace("authz-controller").await;

@@ -7,7 +7,8 @@ use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::crds_objects::{KINDS, api, dry_run, full, object, refusal, with};
 use crate::policies::{CONTROLLER, annotate, edit, made, patch, person, plane, report, rule, says};
 
-const USAGE: fn() -> Value = || json!({ "usage": { "organizations": 1, "operators": 12, "departments": 3, "widgets": 2 } });
+const USAGE: fn() -> Value =
+    || json!({ "usage": { "organizations": 1, "operators": 12, "departments": 3, "widgets": 2, "transcripts": 340 } });
 
 /// A deletion that is only tried.
 fn attempt() -> DeleteParams {
@@ -25,13 +26,13 @@ async fn an_unconfirmed_deletion_is_refused_with_counts_and_with_what_to_type() 
     let message = refusal(organizations.delete("acme-germany", &attempt()).await);
     let type_this = format!("kubectl annotate org acme-germany -n {namespace} --overwrite deskplane.dev/confirm-deletion=acme-germany");
     let or_this = format!("kubectl deskplane confirm-deletion acme-germany -n {namespace}");
-    let counts = "at least 12 operators, 3 departments, 2 widgets, as of the last update";
+    let counts = "at least 12 operators, 3 departments, 2 widgets, 340 transcripts, as of the last update";
     says(&message, "organization-deletion", &["organization \"acme-germany\" is protected", counts, &type_this, &or_this]);
 
     let accounts = made(&namespace, "Account", "acme", full("Account")).await;
     report(&accounts, "acme", USAGE()).await;
     let message = refusal(accounts.delete("acme", &attempt()).await);
-    let counts = "at least 1 organization, 12 operators, 3 departments, 2 widgets, as of the last update";
+    let counts = "at least 1 organization, 12 operators, 3 departments, 2 widgets, 340 transcripts, as of the last update";
     let type_this = format!("kubectl annotate acct acme -n {namespace} --overwrite deskplane.dev/confirm-deletion=acme");
     let or_this = format!("kubectl deskplane confirm-deletion --account acme -n {namespace}");
     says(&message, "account-deletion", &["account \"acme\" is protected", counts, &type_this, &or_this]);

@@ -7,7 +7,7 @@ use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::rows::{FURNITURE, Rows, bytes_have, command, message, on_store, program, uid};
 
 const TRANSCRIPTS: &str =
-    "INSERT INTO transcripts (organization, started_at, content) SELECT id, '2026-01-01T00:00:00Z', $2 FROM organizations WHERE key = $1";
+    "INSERT INTO transcripts (external_id, organization, started_at, content) SELECT 'tscr_1', id, 0, $2 FROM organizations WHERE key = $1";
 
 #[tokio::test]
 async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is_quarantined_until_a_person_erases_it() {

@@ -141,7 +141,7 @@ async fn ensure_default_organization(context: &Context, account: &Account) -> Re
 
 fn default_organization_of(account: &Account, name: &str) -> Organization {
     let given = account.spec.default_organization.clone().unwrap_or_default();
-    let DefaultOrganization { display_name, language, location, first_operator, first_operator_ref, starter_kit } = given;
+    let DefaultOrganization { display_name, language, location, privacy, first_operator, first_operator_ref, starter_kit } = given;
     let owner = &account.spec.owner;
     let owner = FirstOperator { email: owner.email.clone(), display_name: owner.display_name.clone() };
     let first_operator = first_operator.or_else(|| first_operator_ref.is_none().then_some(owner));
@@ -150,6 +150,7 @@ fn default_organization_of(account: &Account, name: &str) -> Organization {
         display_name,
         language,
         location,
+        privacy,
         first_operator,
         first_operator_ref,
         starter_kit,

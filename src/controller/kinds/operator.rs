@@ -85,7 +85,17 @@ fn email_in_row(context: &Context, operator: &Operator) -> Option<String> {
 
 /// The row an operator's spec asks for.
 pub fn desired(spec: &OperatorSpec) -> DesiredOperator {
-    let OperatorSpec { organization_ref: _, email, display_name, nickname, role, suspended, position, credentials: _ } = spec;
+    let OperatorSpec {
+        organization_ref: _,
+        email,
+        display_name,
+        nickname,
+        role,
+        suspended,
+        switch_organizations,
+        position,
+        credentials: _,
+    } = spec;
     DesiredOperator {
         email: email.clone(),
         display_name: display_name.clone(),
@@ -93,6 +103,7 @@ pub fn desired(spec: &OperatorSpec) -> DesiredOperator {
         role: *role,
         suspended: *suspended,
         position: *position,
+        switch_organizations: Some(*switch_organizations),
     }
 }
 

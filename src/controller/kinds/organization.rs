@@ -7,13 +7,13 @@ use kube::api::ObjectMeta;
 use crate::api::condition::Reason;
 use crate::api::department::Members;
 use crate::api::names::{STARTER_LABEL, first_operator, starter_department, starter_widget};
-use crate::api::organization::{Erasure, FirstOperator, Location, StarterKit};
+use crate::api::organization::{Erasure, FirstOperator, Location, Privacy, StarterKit};
 use crate::api::{
     Department, DepartmentSpec, NameRef, Operator, OperatorSpec, Organization, OrganizationSpec, OrganizationStatus, Widget, WidgetSpec,
 };
 use crate::backend::OperatorPut;
 use crate::domain::diff;
-use crate::domain::rows::{DesiredOrganization, Fields, OrganizationFields, Row, RowKind};
+use crate::domain::rows::{self, DesiredOrganization, Fields, OrganizationFields, Row, RowKind};
 use crate::domain::waiting::Waiter;
 
 use super::super::context::Context;
@@ -76,10 +76,20 @@ fn validate(spec: &OrganizationSpec) -> Result<(), Stop> {
 }
 
 fn desired(spec: &OrganizationSpec) -> DesiredOrganization {
-    let OrganizationSpec { account_ref: _, display_name, language, location, first_operator: _, first_operator_ref: _, starter_kit: _ } =
-        spec;
+    let OrganizationSpec {
+        account_ref: _,
+        display_name,
+        language,
+        location,
+        privacy,
+        first_operator: _,
+        first_operator_ref: _,
+        starter_kit: _,
+    } = spec;
     let Location { country, time_zone } = location.clone().unwrap_or_default();
-    DesiredOrganization { display_name: display_name.clone(), language: language.clone(), country, time_zone }
+    let Privacy { store_transcripts, transcript_retention_days, anonymize_visitors } = privacy.unwrap_or_default();
+    let privacy = rows::Privacy { store_transcripts, retention_days: transcript_retention_days, anonymize_visitors };
+    DesiredOrganization { display_name: display_name.clone(), language: language.clone(), country, time_zone, privacy }
 }
 
 async fn apply(context: &Context, lineage: &Lineage, organization: &Arc<Organization>) -> Result<Arc<Row>, Stop> {

@@ -33,8 +33,8 @@ pub(super) enum Scope<'a> {
     Epoch { store: &'a str, owner: &'a str },
     /// Rows, by the keys of all objects that are named, in an epoch of their owner that must not end meanwhile.
     Rows { store: &'a str, owner: &'a str, keys: &'a [&'a Key] },
-    /// A row without an object, by its external id.
-    Orphan { external_id: &'a str },
+    /// A row by its external id: where no object's owner asks.
+    External { external_id: &'a str },
 }
 
 impl Database {

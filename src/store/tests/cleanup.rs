@@ -25,7 +25,7 @@ async fn furnished(on: On) -> World {
     world.put_with_intent("org", "tom", "hash").await.unwrap();
     world.department("org", "sales", &["tom"]).await.unwrap();
     world.widget("org", "web").await.unwrap();
-    world.store.insert_transcripts(&world.session, &key("org"), &["hello".to_owned(), "bye".to_owned()]).await.unwrap();
+    world.chats("org", ["hello".to_owned(), "bye".to_owned()]).await;
     world
 }
 
@@ -53,8 +53,7 @@ async fn an_erased_organization_leaves_receipts_only(on: On) {
 async fn a_large_organization_goes_in_bounded_batches(on: On) {
     let world = World::with_account(on, seats(50)).await;
     world.organization("org").await.unwrap();
-    let lines: Vec<String> = (0..1200).map(|line| format!("line {line}")).collect();
-    world.store.insert_transcripts(&world.session, &key("org"), &lines).await.unwrap();
+    world.chats("org", (0..1200).map(|number| format!("chat {number}"))).await;
     let mut remaining = Vec::new();
     loop {
         let erasing = world.store.erase(&world.session, &key("org")).await.unwrap();

@@ -51,11 +51,15 @@ mod plans;
 mod postgres;
 mod property;
 mod race;
+mod retention;
 mod rows;
 mod scrub;
 mod seats;
 mod speed;
+mod switching;
 mod tokens;
+mod transcripts;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -138,6 +142,7 @@ fn person(name: &str) -> DesiredOperator {
         role: Role::Manager,
         suspended: false,
         position: None,
+        switch_organizations: None,
     }
 }
 

@@ -47,26 +47,6 @@ async fn a_file_of_a_newer_version_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_file_of_an_older_version_is_brought_to_this_one() {
-    let world = World::with_account(On::Sqlite, seats(1)).await;
-    world.organization("org").await.unwrap();
-    // As the second version left it.
-    world
-        .others(
-            "DELETE FROM _sqlx_migrations WHERE version = 4; DROP TABLE tokens; DROP TABLE replies; DROP INDEX audit_in_order;
-        DROP INDEX audit_of_account; ALTER TABLE audit DROP COLUMN xact; ALTER TABLE audit DROP COLUMN organization",
-        )
-        .await;
-    let (path, World { store, folder, .. }) = (world.path(), world);
-    drop(store);
-    let error = Store::open_readonly(&path).await.expect_err("an error").to_string();
-    assert!(error.contains("older version") && error.contains("start the controller once"), "{error}");
-    let store = Store::open(&path).await.unwrap();
-    assert!(store.reader().check().await.unwrap().is_empty());
-    drop((store, folder));
-}
-
-#[tokio::test]
 async fn paths_that_cannot_be_a_store_are_named() {
     let folder = TempDir::new().unwrap();
     let error = refusal(folder.path()).await;

@@ -6,8 +6,8 @@ use super::*;
 use crate::store::db::Conn;
 use crate::store::db::postgres::locks;
 use crate::store::{
-    accounts, admission, changes, departments, find, handover, keys, listing, lists, operators, organizations, queue, replies, settle,
-    tokens, tx, usage, widgets,
+    accounts, admission, changes, departments, find, handover, keys, listing, lists, operators, organizations, queue, replies, retention,
+    settle, switching, tokens, transcripts, tx, usage, widgets,
 };
 
 const HOT: &[(&str, &str)] = &[
@@ -61,6 +61,15 @@ const HOT: &[(&str, &str)] = &[
     ("usage of operators", usage::OPERATORS),
     ("usage of departments", usage::DEPARTMENTS),
     ("usage of widgets", usage::WIDGETS),
+    ("organization by external id", transcripts::BY_EXTERNAL_ID),
+    ("external id of a key", transcripts::BY_KEY),
+    ("home of transcripts", transcripts::HOME),
+    ("page of transcripts", transcripts::LIST),
+    ("next days of retention", retention::NEXT_DAYS),
+    ("next organization of retention", retention::NEXT),
+    ("batch of retention", retention::DELETE),
+    ("account by external id", switching::ACCOUNT),
+    ("standings", switching::STANDINGS),
 ];
 
 /// What may sort what it found by an index.
@@ -102,7 +111,7 @@ async fn every_hot_query_has_an_index_on_postgres() {
     let mut conn = database.connections().acquire().await.expect("a connection");
     let dear = "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
     sqlx::raw_sql(dear).execute(&mut *conn).await.expect("settings");
-    for (name, sql) in HOT.iter().chain(SORTING).chain(&[("locks", locks::OF_KEYS), ("locks of an orphan", locks::OF_EXTERNAL_ID)]) {
+    for (name, sql) in HOT.iter().chain(SORTING).chain(&[("locks", locks::OF_KEYS), ("locks of an external id", locks::OF_EXTERNAL_ID)]) {
         let places = (1..=9).filter(|place| sql.contains(&format!("${place}"))).count();
         let nulls = vec!["NULL"; places].join(", ");
         let explain = AssertSqlSafe(format!("PREPARE hot AS {sql}; EXPLAIN EXECUTE hot({nulls}); DEALLOCATE hot"));

@@ -21,7 +21,7 @@ impl World {
     }
 
     /// Another process on the same store, for the same owner in the same epoch: as replicas of a server are.
-    async fn beside(&self) -> Self {
+    pub(super) async fn beside(&self) -> Self {
         let store = Store::open(&self.location).await.expect("the store");
         let (session, wakes) = (self.session.clone(), store.take_wakes(&self.session.owner));
         Self { store, session, wakes, location: self.location.clone(), folder: TempDir::new().expect("a temporary folder") }

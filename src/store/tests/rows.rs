@@ -48,7 +48,7 @@ async fn an_absent_field_leaves_what_is_stored(on: On) {
     world.put("org", "tom", &full).await.unwrap();
     let sparse = DesiredOperator { display_name: None, role: Role::Agent, ..person("tom") };
     let row = world.put("org", "tom", &sparse).await.unwrap();
-    let expected = DesiredOperator { role: Role::Agent, ..full };
+    let expected = DesiredOperator { role: Role::Agent, switch_organizations: Some(false), ..full };
     assert_eq!(operator_fields(&row).values, expected);
     assert_eq!(world.present("tom").await, row, "what a put returns is what is stored");
 }

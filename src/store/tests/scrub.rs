@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::transcripts::{at, keeps};
 use super::*;
 use crate::store::db::sqlite::scrub::{self, Vacuum};
 
@@ -56,7 +57,7 @@ async fn an_erasure_answers_when_its_log_is_gone_and_its_cells_are_overwritten()
     let world = World::with_account(On::Sqlite, seats(9)).await;
     world.organization("g0").await.unwrap();
     world.put("g0", "eva", &DesiredOperator { email: canary(0), ..person("eva") }).await.unwrap();
-    world.store.insert_transcripts(&world.session, &key("g0"), &[canary(0)]).await.unwrap();
+    world.chats("g0", [canary(0)]).await;
     assert!(world.canaries(0) > 0, "it was there");
     world.erase("g0").await.unwrap();
     assert_eq!(world.canaries(0), 0);
@@ -101,6 +102,24 @@ async fn single_rows_are_gathered() {
     drop(folder);
 }
 
+#[tokio::test]
+async fn what_retention_deletes_leaves_the_files_too() {
+    let world = World::with_account(On::Sqlite, seats(9)).await;
+    world.organization("g0").await.unwrap();
+    world.organization("g1").await.unwrap();
+    world.privacy("g0", keeps(7)).await.unwrap();
+    for number in 0..300 {
+        world.chats("g0", [format!("{}{}", canary(0), "x".repeat(number * 7919 % 2000))]).await;
+        world.chats("g1", [canary(1)]).await;
+    }
+    assert!(world.canaries(0) > 0, "it was there");
+    assert_eq!(world.store.retain(at("2027-01-01T00:00:00Z")).await, Ok(300));
+    assert!(world.vacuum_is_due().await, "what is left to do survives a crash");
+    world.store.close().await;
+    assert_eq!(world.canaries(0), 0);
+    assert!(world.canaries(1) > 0, "others stay");
+}
+
 /// What cannot be done now stays to be done, and is in nobody's way.
 #[tokio::test]
 async fn a_vacuum_that_fails_is_still_due() {
@@ -122,9 +141,8 @@ async fn a_vacuum_that_fails_is_still_due() {
 async fn a_vacuum_of_a_large_store() {
     let world = World::with_account(On::Sqlite, seats(9)).await;
     world.organization("g0").await.unwrap();
-    let talk: Vec<String> = (0..1000).map(|number| format!("{number} {}", "x".repeat(1000))).collect();
     for _ in 0..200 {
-        world.store.insert_transcripts(&world.session, &key("g0"), &talk).await.unwrap();
+        world.chats("g0", (0..1000).map(|number| format!("{number} {}", "x".repeat(1000)))).await;
     }
     world.operator("g0", "tom").await.unwrap();
     world.delete("tom").await.unwrap();

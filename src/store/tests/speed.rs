@@ -1,8 +1,10 @@
-//! How fast the store is. Not judged; printed by `cargo test --release --lib store::tests::speed -- --ignored --nocapture`.
+//! How fast the store is. Not judged; printed by `make bench-store`.
 
 use std::time::Instant;
 
+use super::transcripts::{at, keeps};
 use super::*;
+use crate::store::TRANSCRIPTS_AT_ONCE;
 
 /// Since when, and with how much processor time of this process until then.
 struct Start(Instant, f64);
@@ -82,4 +84,41 @@ async fn measure(on: On) {
     let start = Start::now();
     let calls = world.erase("g0").await.unwrap();
     println!("an organization of 1,231 operators erased in {calls} calls and {} ms", start.0.elapsed().as_millis());
+}
+
+/// `TRANSCRIPTS=100000` takes fewer. Each says 300 characters.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures"]
+async fn a_million_transcripts() {
+    let count: u32 = std::env::var("TRANSCRIPTS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
+    for on in [On::Sqlite, On::Postgres] {
+        println!("{on:?}");
+        transcripts(on, count).await;
+    }
+}
+
+async fn transcripts(on: On, count: u32) {
+    let world = World::with_organizations(on, &["one", "two"]).await;
+    world.privacy("two", keeps(1)).await.unwrap();
+    for name in ["one", "two"] {
+        let start = Start::now();
+        for _ in 0..count as usize / TRANSCRIPTS_AT_ONCE {
+            world.chats(name, (0..TRANSCRIPTS_AT_ONCE).map(|_| "x".repeat(300))).await;
+        }
+        start.report("transcripts stored", count);
+    }
+    let (start, mut slowest) = (Start::now(), 0);
+    loop {
+        let batch = Instant::now();
+        let left = world.store.erase(&world.session, &key("one")).await.unwrap().remaining;
+        slowest = slowest.max(batch.elapsed().as_millis());
+        if left == 0 {
+            break;
+        }
+    }
+    start.report("transcripts erased", count);
+    println!("the slowest batch of it took {slowest} ms");
+    let start = Start::now();
+    assert_eq!(world.store.retain(at("2027-01-01T00:00:00Z")).await, Ok(u64::from(count)));
+    start.report("transcripts deleted by retention", count);
 }

@@ -9,7 +9,7 @@ impl Desk {
     fn observe(&self) {
         let ready = condition("Ready", "True", "Synced", "");
         let within = condition("WithinPlan", "False", "OverPlan", "51 seats are held, the plan has 50.");
-        let usage = json!({"organizations": 2, "operators": 5, "departments": 1, "widgets": 3});
+        let usage = json!({"organizations": 2, "operators": 5, "departments": 1, "widgets": 3, "transcripts": 7000});
         let seats = json!({"limit": 50, "held": 4, "waiting": 1, "unmanaged": 0});
         let account =
             json!({"observedGeneration": 1, "conditions": [ready, within], "usage": usage, "seats": seats, "seatSummary": "4/50"});
@@ -40,7 +40,8 @@ async fn usage_prints_the_summary_and_the_organizations_of_the_account() {
     assert!(ran.stdout.contains("Seats:          4 of 50 held, 1 waiting, 0 unmanaged\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("Organizations:  2 of 10\n") && ran.stdout.contains("Widgets:        3 (no limit)\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("Within plan:    no: 51 seats are held, the plan has 50.\n"), "{}", ran.stdout);
-    assert_eq!(ran.line("acme-germany")[..8], ["acme-germany", "Acme", "Germany", "True", "2", "5", "1", "3"]);
+    assert!(ran.stdout.contains("Transcripts:    7000\n"), "{}", ran.stdout);
+    assert_eq!(ran.line("acme-germany")[..9], ["acme-germany", "Acme", "Germany", "True", "2", "5", "1", "3", "7000"]);
     assert!(!ran.stdout.contains("other-france") && !ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
 
     let json = desk.run(&["usage", "acme", "-o", "json"]).json();

@@ -39,7 +39,15 @@ async fn furnish(database: &str) {
 
 fn person(name: &str) -> DesiredOperator {
     let email = format!("{name}@acme.example");
-    DesiredOperator { email, display_name: None, nickname: None, role: Role::Agent, suspended: false, position: None }
+    DesiredOperator {
+        email,
+        display_name: None,
+        nickname: None,
+        role: Role::Agent,
+        suspended: false,
+        position: None,
+        switch_organizations: None,
+    }
 }
 
 fn run(database: &str, args: &[&str]) -> Ran {

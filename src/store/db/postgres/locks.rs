@@ -46,7 +46,7 @@ pub(super) async fn take(conn: &mut PgConnection, scope: Scope<'_>) -> sqlx::Res
             let keys: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
             sqlx::query(OF_KEYS).bind(keys).execute(conn).await.map(drop)
         }
-        Scope::Orphan { external_id } => sqlx::query(OF_EXTERNAL_ID).bind(external_id).execute(conn).await.map(drop),
+        Scope::External { external_id } => sqlx::query(OF_EXTERNAL_ID).bind(external_id).execute(conn).await.map(drop),
     }
 }
 
