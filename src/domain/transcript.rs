@@ -3,9 +3,13 @@
 //! A transcript comes as one line of JSON. Whatever is wrong with it is said by line and field, and never by repeating what a visitor
 //! said or is called.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor as Reader};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
@@ -40,9 +44,10 @@ pub struct Transcript {
     #[serde(deserialize_with = "time")]
     pub started_at: Timestamp,
     /// With whom, as far as known.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub visitor: Visitor,
     /// What was said, in order.
+    #[serde(deserialize_with = "objects")]
     pub messages: Vec<Message>,
 }
 
@@ -116,7 +121,7 @@ impl Transcript {
             return Err(unfit("", format!("longer than {MAX_BYTES} bytes; a transcript ends earlier")));
         }
         let mut reader = serde_json::Deserializer::from_slice(line);
-        let transcript: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let Object(transcript): Object<Self> = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             // `.`: the whole; `?`: not known, for the line ended there. Whoever sent it named the fields.
             let path = error.path().to_string();
             unfit(&display(path.trim_end_matches(['.', '?']), 100), expected(error.inner()))
@@ -218,7 +223,38 @@ fn text(field: impl Fn() -> String, value: &str, longest: usize, unwanted: impl 
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| serde::de::Error::custom("expected a time as in RFC 3339, such as 2026-11-25T16:41:59Z"))
+    text.parse().map_err(|_| Error::custom("expected a time as in RFC 3339, such as 2026-11-25T16:41:59Z"))
+}
+
+/// An object of JSON, and nothing else: serde takes an array of its values for it, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectReader(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectReader<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Reader<'de> for ObjectReader<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(object)| object)
+}
+
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::deserialize(deserializer)?.into_iter().map(|Object(object)| object).collect())
 }
 
 /// What was expected, in the words of the reader. Only that: its words of what it found could repeat what a visitor said.

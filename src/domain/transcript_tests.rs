@@ -55,7 +55,7 @@ fn what_is_wrong_is_said_by_field_and_never_by_what_a_visitor_said() {
         (
             r#"{"name":"Vera","email":"vera@mail.example","ip":"192.0.2.7"}"#,
             r#""canary""#,
-            "visitor: invalid type, expected struct Visitor".to_owned(),
+            "visitor: invalid type, expected an object".to_owned(),
         ),
         (
             r#""author":"Operator""#,
@@ -85,7 +85,13 @@ fn what_is_wrong_is_said_by_field_and_never_by_what_a_visitor_said() {
     let long = problem(&format!(r#"{{"{}\u0007":1}}"#, "f".repeat(1000)));
     assert_eq!(long, format!("{}…: unknown field, expected one of `startedAt`, `visitor`, `messages`", "f".repeat(99)));
     assert_eq!(problem(""), "EOF while parsing a value");
-    assert_eq!(problem("[]"), "invalid length 0, expected struct Transcript with 3 elements");
+    for line in ["[]", "1", "null", r#""canary""#, r#"["2026-11-25T10:00:00Z",{},[]]"#] {
+        assert_eq!(problem(line), "invalid type, expected an object", "{line}");
+    }
+    let visitor = line().replacen(r#"{"name":"Vera","email":"vera@mail.example","ip":"192.0.2.7"}"#, r#"["canary",null,null]"#, 1);
+    assert_eq!(problem(&visitor), "visitor: invalid type, expected an object");
+    let message = line().replacen(r#""messages":[{"#, r#""messages":[["2026-11-25T10:00:00Z","Visitor","canary"],{"#, 1);
+    assert_eq!(problem(&message), "messages[0]: invalid type, expected an object");
     assert_eq!(Transcript::parse(b"{\"startedAt\":\"\xff\"}").unwrap_err().to_string(), "startedAt: invalid unicode code point");
     assert!(problem(&"[".repeat(1000)).contains("expected"));
 }

@@ -131,7 +131,7 @@ async fn the_examples_become_ready(plane: &ControlPlane) {
         until(plane, kind, namespace, name, "its members", |it| it["status"]["members"] == members).await;
     }
     let account = until(plane, "Account", "quickstart", "acme", "its count", |it| it["status"]["seatSummary"] == "5/5").await;
-    assert_eq!(account["status"]["usage"], json!({"organizations": 3, "operators": 5, "departments": 4, "widgets": 3}));
+    assert_eq!(account["status"]["usage"], json!({"organizations": 3, "operators": 5, "departments": 4, "widgets": 3, "transcripts": 0}));
     eventually("every widget can be reached", DEADLINE, async || {
         let objects = all(plane);
         let offline = objects.iter().find(|object| object["kind"] == "Widget" && object["status"]["availability"] != "Online");

@@ -150,7 +150,10 @@ async fn every_object_with_a_row_shows_its_id_and_its_store() {
     ids.dedup();
     assert_eq!(ids.len(), 5, "one each");
     let organization = tenant.until("Organization", "acme-default", "usage", |it| it["status"]["usage"]["departments"] == 1).await;
-    assert_eq!(organization["status"]["usage"], json!({"operators": 1, "departments": 1, "widgets": 1, "organizations": 1}));
+    assert_eq!(
+        organization["status"]["usage"],
+        json!({"operators": 1, "departments": 1, "widgets": 1, "transcripts": 0, "organizations": 1})
+    );
     assert_eq!(organization["status"]["seats"], json!({"limit": 3, "held": 1, "waiting": 0, "unmanaged": 0}));
     assert_eq!(organization["status"]["protected"], true);
 }
