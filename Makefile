@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-unit bench bench-store image e2e up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-unit test-api bench bench-store image e2e up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -32,6 +32,9 @@ test-unit: | cargo ## Only the tests that need no control plane: a minute
 	@hack/postgres/install
 	@cargo test --locked --lib --bins
 
+test-api: | cargo ## 10,000 requests made up from docs/openapi.json against an account server (needs Python 3.10, and PyPI once)
+	@hack/test-api
+
 bench: | cargo ## Measure: time until Ready, requests, CPU and memory, writes at rest
 	@hack/bench
 
@@ -60,7 +63,7 @@ lint: | cargo ## Check format and lints
 	@echo '==> clippy'
 	@cargo clippy --locked --all-targets --quiet -- -D warnings
 
-generate: | cargo ## Write the generated files anew: crds/ and examples/agency/
+generate: | cargo ## Write the generated files anew: crds/, docs/openapi.json, the chart's copies, examples/agency/
 	@hack/generate .
 
 check-generated: | cargo ## Fail when a generated file is stale

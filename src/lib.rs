@@ -16,4 +16,5 @@ pub mod cli;
 pub mod controller;
 pub mod domain;
 pub mod policy;
+pub mod server;
 pub mod store;

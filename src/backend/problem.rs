@@ -61,7 +61,8 @@ pub struct Problem {
 /// The HTTP status of an error.
 pub fn status(error: &BackendError) -> u16 {
     match error {
-        BackendError::Invalid { .. } => 422,
+        // What is asked of the wrong kind of row is the client's mistake, not ours.
+        BackendError::Invalid { .. } | BackendError::Unsupported(_) => 422,
         BackendError::CredentialsInvalid => 401,
         BackendError::Forbidden(_) => 403,
         BackendError::ParentNotFound(_) => 404,
@@ -76,7 +77,6 @@ pub fn status(error: &BackendError) -> u16 {
         BackendError::PreconditionFailed => 412,
         BackendError::Throttled { .. } => 429,
         BackendError::Transient(_) | BackendError::OutcomeUnknown(_) => 503,
-        BackendError::Unsupported(_) => 501,
     }
 }
 

@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::changes::{Change, ChangeCursor};
 use crate::domain::rows::{
     DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, Key, OwnerTag, Row, RowKind, TicketView,
 };
@@ -209,4 +210,25 @@ pub struct Ticket {
     pub tag: OwnerTag,
     /// The ticket.
     pub ticket: TicketView,
+}
+
+/// What happened after a place in the feed of changes: `GET /v1/changes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Changes {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// Where the feed goes on.
+    pub next: ChangeCursor,
+}
+
+/// A page of an account's audit log: `GET /v1/audit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntries {
+    /// What was done, in order.
+    pub entries: Vec<Change>,
+    /// Where the next page begins; absent: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }

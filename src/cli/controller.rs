@@ -1,15 +1,12 @@
-//! `deskplane controller`: arguments and logs of the controller.
+//! `deskplane controller`: arguments of the controller.
 
-use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
 use crate::backend::embedded::Embedded;
@@ -19,7 +16,8 @@ use crate::store::{Location, Store, retention};
 use super::connect::ClusterArgs;
 use super::error::CliError;
 use super::exit::Exit;
-use super::output::wants_color;
+use super::log::LogArgs;
+use super::stop::stop_on_signal;
 
 /// Examples of `deskplane controller --help`.
 pub const EXAMPLES: &str = "\
@@ -37,9 +35,6 @@ Examples:
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
 
 One controller writes to a store: a second one on the same file ends, and says who holds it. On PostgreSQL the others stand by; the server's certificate must be valid for its name (sslmode=verify-full), unless the URL says otherwise.";
-
-const LOG_LEVEL_HELP: &str =
-    "What is logged: error, warn, info, debug, trace, or as in RUST_LOG, such as info,deskplane=debug [default: RUST_LOG, then info]";
 
 /// How a store is named: also for the `store` verbs.
 pub const DATABASES: &str = "sqlite://PATH | postgres://USER@HOST/DATABASE";
@@ -96,27 +91,6 @@ struct LeaseArgs {
     lease_seconds: u16,
 }
 
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Log")]
-struct LogArgs {
-    /// A filter for the log.
-    #[arg(long, help = LOG_LEVEL_HELP, env = "DESKPLANE_LOG_LEVEL", value_name = "LEVEL")]
-    log_level: Option<String>,
-    /// The form of the log
-    #[arg(long, env = "DESKPLANE_LOG_FORMAT", value_enum, value_name = "text|json", hide_possible_values = true, default_value_t)]
-    log_format: LogFormat,
-}
-
-/// The form of the log.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs: an object a line.
-    Json,
-}
-
 /// Runs the verb, until the controller is told to stop.
 pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     args.log.start()?;
@@ -156,17 +130,6 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// Cancels `stop` on SIGTERM or Ctrl-C; ends when the controller has ended by itself.
-async fn stop_on_signal(stop: &CancellationToken) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: finishing what is under way"),
-        _ = tokio::signal::ctrl_c() => tracing::info!("interrupted: finishing what is under way"),
-        () = stop.cancelled() => return,
-    }
-    stop.cancel();
-}
-
 impl LeaseArgs {
     /// A store that several can open needs one who works. A file's lock says who that is.
     fn for_store(self, location: &Location, kube: &kube::Config) -> Result<Option<LeaseConfig>, CliError> {
@@ -182,29 +145,5 @@ impl LeaseArgs {
             identity: format!("{}_{random:016x}", host.trim()),
             duration: Duration::from_secs(u64::from(lease_seconds)),
         }))
-    }
-}
-
-impl LogArgs {
-    fn start(&self) -> Result<(), CliError> {
-        let filter = self.filter()?;
-        // Logs go to standard error, which leaves standard output to results.
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-        let started = match self.log_format {
-            LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
-            LogFormat::Text if io::stderr().is_terminal() => log.with_ansi(wants_color(&io::stderr())).with_target(false).try_init(),
-            LogFormat::Text => log.with_ansi(false).try_init(),
-        };
-        started.map_err(|error| CliError::Start(format!("the log: {error}")))
-    }
-
-    fn filter(&self) -> Result<EnvFilter, CliError> {
-        let from_environment = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|value| !value.is_empty());
-        let (source, directives) = match (&self.log_level, &from_environment) {
-            (Some(level), _) => ("--log-level", level.as_str()),
-            (None, Some(value)) => (EnvFilter::DEFAULT_ENV, value.as_str()),
-            (None, None) => ("--log-level", "info"),
-        };
-        EnvFilter::try_new(directives).map_err(|error| CliError::Usage(format!("{source}: '{directives}' is no filter for logs: {error}")))
     }
 }

@@ -86,6 +86,9 @@ pub enum CliError {
     /// The controller ended.
     #[error(transparent)]
     Controller(#[from] crate::controller::RunError),
+    /// The account server ended.
+    #[error(transparent)]
+    Server(#[from] crate::server::ServeError),
 }
 
 impl CliError {

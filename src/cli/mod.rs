@@ -8,12 +8,15 @@ pub mod connect;
 pub mod controller;
 pub mod error;
 pub mod exit;
+pub mod log;
 pub mod manifests;
 pub mod output;
 pub mod release;
 pub mod server;
+pub mod stop;
 pub mod store;
 pub mod target;
+pub mod traces;
 pub mod tree;
 pub mod usage;
 pub mod version;
@@ -54,6 +57,9 @@ enum Verb {
     /// Run the controller: it brings the backend to what the objects say
     #[command(after_help = controller::EXAMPLES)]
     Controller(controller::ControllerArgs),
+    /// Run the account server: REST over the accounts, for controllers in several clusters and for chat products
+    #[command(after_help = server::EXAMPLES)]
+    Server(server::ServerArgs),
     /// Print the kinds and the admission policies as YAML, to install
     #[command(after_help = MANIFESTS_EXAMPLES)]
     Manifests(ManifestsArgs),
@@ -69,9 +75,6 @@ enum Verb {
     /// Let go of an organization or account, or of all before an uninstall: the backend keeps what is in them
     #[command(after_help = release::EXAMPLES)]
     Release(release::ReleaseArgs),
-    /// Look after the account server: who may ask it
-    #[command(after_help = server::EXAMPLES)]
-    Server(server::ServerArgs),
     /// Look after the embedded store's file
     #[command(after_help = store::EXAMPLES)]
     Store(store::StoreArgs),
@@ -114,12 +117,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(verb: Verb) -> Result<Exit, CliError> {
-    // One thread, whatever the verb: the controller's order of things rests on it, and the other verbs wait more than they work.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = match verb {
+        Verb::Server(ref args) if args.serves() => tokio::runtime::Builder::new_multi_thread(),
+        // One thread: the controller's order of things rests on it, and the other verbs wait more than they work.
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|source| CliError::Io { what: "start", source })?;
     runtime.block_on(async {
         match verb {
             Verb::Controller(args) => controller::run(args).await,
+            Verb::Server(args) => server::run(args).await,
             Verb::Manifests(args) => {
                 manifests::write(args.output_dir.as_deref(), &args.controller_user)?;
                 Ok(Exit::Ok)
@@ -128,7 +136,6 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
             Verb::Tree(args) => tree::run(args).await,
             Verb::ConfirmDeletion(args) => confirm_deletion::run(args).await,
             Verb::Release(args) => release::run(args).await,
-            Verb::Server(args) => server::run(args).await,
             Verb::Store(args) => store::run(args).await,
             Verb::Version(args) => version::run(args).await,
         }

@@ -221,6 +221,17 @@ pub enum Fields {
 }
 
 impl Fields {
+    /// The kind of the row.
+    pub fn kind(&self) -> RowKind {
+        match self {
+            Self::Account(_) => RowKind::Account,
+            Self::Organization(_) => RowKind::Organization,
+            Self::Operator(_) => RowKind::Operator,
+            Self::Department(_) => RowKind::Department,
+            Self::Widget(_) => RowKind::Widget,
+        }
+    }
+
     /// Key of the organization that an operator, department or widget belongs to.
     pub fn organization(&self) -> Option<&Key> {
         match self {

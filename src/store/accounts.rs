@@ -101,6 +101,14 @@ pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Account>, 
     query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
+/// The account of a key or an external id.
+pub(super) async fn named(conn: &mut Conn, name: &Key) -> Result<Option<Account>, sqlx::Error> {
+    match find(conn, name).await? {
+        None => query(select_accounts!("WHERE external_id = $1")).bind(&name.0).fetch_optional(conn).await,
+        found => Ok(found),
+    }
+}
+
 /// The account of an id of ours.
 pub(super) async fn get(conn: &mut Conn, id: i64) -> Result<Account, sqlx::Error> {
     query(select_accounts!("WHERE id = $1")).bind(id).fetch_one(conn).await

@@ -4,6 +4,8 @@ use crate::backend::{Identity, Result, Session};
 
 use super::db::{Database, Scope, query};
 use super::error::StoreError;
+use super::tx::Tx;
+use super::write::Once;
 use super::{Store, values};
 
 /// The id of the store, made at its first start.
@@ -27,12 +29,21 @@ impl Store {
 
     /// Takes the next epoch of an owner: every session of it before is fenced, once what it has begun is committed. Other owners' are not.
     pub async fn begin_epoch(&self, owner: &str) -> Result<Session> {
+        self.begin_epoch_once(owner, None).await
+    }
+
+    /// The same, once however often it is asked for. Should another epoch have been taken meanwhile, what is answered again is fenced.
+    pub async fn begin_epoch_once(&self, owner: &str, once: Option<&Once>) -> Result<Session> {
         values::owner(owner)?;
-        let mut conn = self.database().begin(Scope::Epoch { store: &self.id, owner }).await?;
+        let session = |epoch| Session { owner: owner.to_owned(), epoch, store_id: self.id.clone() };
+        let mut tx = Tx::begin(self, Scope::Epoch { store: &self.id, owner }, session(0)).await?;
+        if let Some(answer) = tx.answered(once).await? {
+            return Ok(tx.finish(Ok(answer)).await?);
+        }
         let sql =
             "INSERT INTO epochs (owner, epoch) VALUES ($1, 1) ON CONFLICT (owner) DO UPDATE SET epoch = epochs.epoch + 1 RETURNING epoch";
-        let epoch = query(sql).bind(owner).scalar(&mut conn).await?;
-        conn.commit().await?;
-        Ok(Session { owner: owner.to_owned(), epoch, store_id: self.id.clone() })
+        let epoch = query(sql).bind(owner).scalar(tx.conn()).await?;
+        tx.changed = true;
+        Ok(tx.finish(Ok(session(epoch))).await?)
     }
 }

@@ -85,12 +85,12 @@ pub(super) const TICKETS: &str = select_tickets!("WHERE account = $1 AND number 
 pub(super) const ACCOUNTS: &str = select_accounts!("WHERE owner = $1 AND id > $2 AND key IS NOT NULL ORDER BY id LIMIT $3");
 
 impl Store {
-    /// One page of an account's rows, then of its tickets. Unmanaged rows are left out.
+    /// One page of the rows, then of the tickets, of an account, named by its key or its external id. Unmanaged rows are left out.
     pub async fn page(&self, account: &Key, after: Option<&Cursor>) -> Result<Page> {
         let mut at = At::parse(after)?;
         let mut snapshot = self.reader().snapshot().await?;
         let mut page = Page::default();
-        let Some(account) = accounts::find(&mut snapshot, account).await? else { return Ok(page) };
+        let Some(account) = accounts::named(&mut snapshot, account).await? else { return Ok(page) };
         loop {
             let room = PAGE - i64::try_from(page.rows.len() + page.tickets.len()).unwrap_or(PAGE);
             if room <= 0 {

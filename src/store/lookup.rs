@@ -14,10 +14,10 @@ impl Store {
         Ok(answer(&mut snapshot, key).await?)
     }
 
-    /// Who can be reached in an organization.
+    /// Who can be reached in an organization; it is named by its key or its external id.
     pub async fn reach(&self, organization: &Key) -> Result<Reach> {
         let mut snapshot = self.reader().snapshot().await?;
-        let organization = organizations::find(&mut snapshot, organization).await?;
+        let organization = organizations::named(&mut snapshot, organization).await?;
         organization.map(|found| found.reach()).ok_or(BackendError::ParentNotFound(RowKind::Organization))
     }
 }

@@ -134,6 +134,14 @@ pub(super) async fn find(conn: &mut Conn, key: &Key) -> Result<Option<Organizati
     query(BY_KEY).bind(&key.0).fetch_optional(conn).await
 }
 
+/// The organization of a key or an external id.
+pub(super) async fn named(conn: &mut Conn, name: &Key) -> Result<Option<Organization>, sqlx::Error> {
+    match find(conn, name).await? {
+        None => query(select_organizations!("WHERE g.external_id = $1")).bind(&name.0).fetch_optional(conn).await,
+        found => Ok(found),
+    }
+}
+
 /// The organization of an id of ours.
 pub(super) async fn get(conn: &mut Conn, id: i64) -> Result<Organization, sqlx::Error> {
     query(select_organizations!("WHERE g.id = $1")).bind(id).fetch_one(conn).await

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::FromRow;
 
-use crate::backend::{BackendError, Erasing, Released, Result};
+use crate::backend::{BackendError, Erasing, Released, Result, Session};
 use crate::domain::rows::Row;
 
 use super::Store;
@@ -52,6 +52,7 @@ impl Number for () {}
 impl Number for u64 {}
 impl Number for Erasing {}
 impl Number for Released {}
+impl Number for Session {}
 
 /// Answers with people in them.
 macro_rules! not_kept {

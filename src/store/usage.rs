@@ -11,10 +11,10 @@ use super::db::{Conn, query};
 use super::queue::Facts;
 
 impl Store {
-    /// What an account uses.
+    /// What an account uses; it is named by its key or its external id.
     pub async fn usage(&self, account: &Key) -> Result<AccountUsage> {
         let mut snapshot = self.reader().snapshot().await?;
-        let found = accounts::find(&mut snapshot, account).await?.ok_or(BackendError::ParentNotFound(RowKind::Account))?;
+        let found = accounts::named(&mut snapshot, account).await?.ok_or(BackendError::ParentNotFound(RowKind::Account))?;
         let counts = by_organization(&mut snapshot, found.head.id).await?;
         let sql = "SELECT COUNT(*) FROM tickets WHERE account = $1 AND missing = 'Seat' AND NOT reserved AND organization IS NULL";
         let founders: i64 = query(sql).bind(found.head.id).scalar(&mut snapshot).await?;

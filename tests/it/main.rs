@@ -1,5 +1,7 @@
 //! Tests on a real control plane, in one program, so that it is linked once and they share one API server.
 
+mod account_server;
+mod account_server_runs;
 mod backup;
 mod chart;
 mod chart_installed;
@@ -48,6 +50,7 @@ mod rules_seats;
 mod rules_unmanaged;
 mod rules_widgets;
 mod rules_world;
+mod server_docs;
 mod smoke;
 mod status;
 mod store_replaced;

@@ -8,17 +8,18 @@ use std::process::{Child, Command, Stdio};
 use crate::controlplane::ControlPlane;
 
 /// Before a block in the README: why it is not run here.
-const NOT_RUN: &str = "<!-- not run by the tests: ";
+pub const NOT_RUN: &str = "<!-- not run by the tests: ";
 /// Before a block that goes on until it is stopped.
-const STAYS: &str = "<!-- runs until it is stopped -->";
+pub const STAYS: &str = "<!-- runs until it is stopped -->";
 
 /// A shell block, and the comment before it.
-struct Block<'a> {
-    mark: &'a str,
-    commands: &'a str,
+pub struct Block<'a> {
+    pub mark: &'a str,
+    pub commands: &'a str,
 }
 
-fn blocks(readme: &str) -> Vec<Block<'_>> {
+/// The shell blocks of a text.
+pub fn blocks(readme: &str) -> Vec<Block<'_>> {
     let parts: Vec<_> = readme.split("```").collect();
     let pairs = parts.chunks_exact(2).map(|pair| (pair[0].trim_end().lines().last().unwrap_or_default(), pair[1]));
     pairs.filter_map(|(mark, code)| code.strip_prefix("sh\n").map(|commands| Block { mark, commands })).collect()
@@ -47,10 +48,11 @@ fn shell(plane: &ControlPlane, clone: &Path) -> Command {
 }
 
 /// A block that goes on. It ends with its whole process group when our end of the pipe closes, however this process ends.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn start(mut shell: Command, commands: &str, log: &Path) -> Self {
+    /// Starts it in a shell.
+    pub fn start(mut shell: Command, commands: &str, log: &Path) -> Self {
         let leash = r#"exec 3<&0 </dev/null; (cat <&3 >/dev/null; kill -TERM 0) & exec 3<&-; bash -euo pipefail -c "$1""#;
         shell.args(["-c", leash, "bash", commands]).stdin(Stdio::piped()).stderr(File::create(log).unwrap());
         Self(shell.process_group(0).spawn().unwrap())

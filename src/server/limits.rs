@@ -1,0 +1,129 @@
+//! How much at a time, how long, and how often: no client takes the server from the others.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock, DefaultClock};
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::backend::BackendError;
+
+use super::app::Shared;
+use super::refusal::{Answer, Refusal};
+
+/// How long until a client that was turned away for want of a place should ask again.
+const LATER: Duration = Duration::from_secs(1);
+
+/// How much longer a request with a large body may take.
+const UPLOADS: u32 = 4;
+
+/// What the server takes on.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Requests a second that each token may make in the long run.
+    pub requests_per_second: NonZeroU32,
+    /// Requests that a token may make at once after a pause.
+    pub burst: NonZeroU32,
+    /// Requests worked on at a time.
+    pub requests: usize,
+    /// Long polls and streams open at a time.
+    pub waiting: usize,
+    /// How long a request may take, its body included.
+    pub deadline: Duration,
+}
+
+/// How long a route may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It is always answered.
+    Probe,
+    /// The usual deadline.
+    Usual,
+    /// A large body: several times the usual deadline.
+    Upload,
+    /// A long poll or a stream: it waits for something to happen.
+    Waits,
+}
+
+/// A place for one request. It is given back when it is dropped: a stream keeps it.
+pub(super) type Place = Arc<OwnedSemaphorePermit>;
+
+/// Counts places and requests.
+pub(super) struct Gate {
+    requests: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    deadline: Duration,
+    rates: RateLimiter<String, HashMapStateStore<String>, DefaultClock>,
+    clock: DefaultClock,
+}
+
+impl Gate {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let quota = Quota::per_second(limits.requests_per_second).allow_burst(limits.burst);
+        Self {
+            requests: Arc::new(Semaphore::new(limits.requests)),
+            waiting: Arc::new(Semaphore::new(limits.waiting)),
+            deadline: limits.deadline,
+            // One entry a token: only known tokens come here.
+            rates: RateLimiter::hashmap(quota),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts a request of a token.
+    pub(super) fn admit(&self, token: &str) -> Answer<()> {
+        self.rates.check_key(&token.to_owned()).map(drop).map_err(|until| {
+            let after = until.wait_time_from(self.clock.now());
+            Refusal::throttled(StatusCode::TOO_MANY_REQUESTS, after, "this token makes too many requests; slow down")
+        })
+    }
+
+    fn place(&self, pace: Pace) -> Answer<Option<Place>> {
+        let places = match pace {
+            Pace::Probe => return Ok(None),
+            Pace::Usual | Pace::Upload => &self.requests,
+            Pace::Waits => &self.waiting,
+        };
+        let full =
+            |_| Refusal::throttled(StatusCode::SERVICE_UNAVAILABLE, LATER, "the server works on as many requests as it may; again later");
+        Arc::clone(places).try_acquire_owned().map(|permit| Some(Arc::new(permit))).map_err(full)
+    }
+
+    fn deadline(&self, pace: Pace) -> Option<Duration> {
+        match pace {
+            Pace::Probe | Pace::Usual => Some(self.deadline),
+            Pace::Upload => Some(self.deadline * UPLOADS),
+            Pace::Waits => None,
+        }
+    }
+}
+
+/// Gives a request a place and its time.
+pub(super) async fn keep(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+    // Without a rule it is refused further on, at once.
+    let pace = app.rules().of(&request).map_or(Pace::Probe, |rule| rule.pace);
+    let place = match app.limits().place(pace) {
+        Ok(place) => place,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if let Some(place) = &place {
+        request.extensions_mut().insert(Arc::clone(place));
+    }
+    let method = request.method().clone();
+    let Some(deadline) = app.limits().deadline(pace) else { return next.run(request).await };
+    timeout(deadline, next.run(request)).await.unwrap_or_else(|_| Refusal::from(out_of_time(&method)).into_response())
+}
+
+/// What was asked to be written may be written all the same: a commit goes on without whoever asked for it.
+fn out_of_time(method: &Method) -> BackendError {
+    let text = "the store did not answer in time".to_owned();
+    if matches!(*method, Method::GET | Method::HEAD) { BackendError::Transient(text) } else { BackendError::OutcomeUnknown(text) }
+}

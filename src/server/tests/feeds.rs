@@ -1,0 +1,112 @@
+//! Wakes, changes and the audit log.
+
+use axum::body::BodyDataStream;
+use futures::StreamExt;
+
+use super::*;
+
+async fn open(world: &World, path: &str) -> BodyDataStream {
+    let response = world.router.clone().oneshot(ask("GET", path).token(&world.admin).request()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    response.into_body().into_data_stream()
+}
+
+/// The next wake; signs of life are passed over.
+async fn next(stream: &mut BodyDataStream) -> Option<Value> {
+    loop {
+        let line = stream.next().await?.unwrap();
+        if line.as_ref() != b"\n" {
+            assert_eq!(line.last(), Some(&b'\n'));
+            return Some(serde_json::from_slice(&line).unwrap());
+        }
+    }
+}
+
+/// A full account, where `tom` waits for a seat.
+async fn full(world: &World, session: &Session) {
+    world.account(session, "acme").await;
+    world.put(session, "/v1/accounts/acme", &account("acme", 1)).await.is(200);
+    world.put(session, "/v1/operators/tom", &operator("acme-org", "tom")).await.is(409);
+}
+
+#[tokio::test]
+async fn wakes_arrive_as_they_happen() {
+    let world = World::new().await;
+    let session = world.begin("owner").await;
+    full(&world, &session).await;
+    let mut stream = open(&world, "/v1/wakes?owner=owner").await;
+    world.put(&session, "/v1/accounts/acme", &account("acme", 2)).await.is(200);
+    loop {
+        let wake = next(&mut stream).await.expect("a wake");
+        if wake["tag"]["key"] == "tom" && wake["ticket"]["reserved"] == true {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_opens_with_what_was_missed_and_ends_with_the_server() {
+    let world = World::new().await;
+    let session = world.begin("owner").await;
+    full(&world, &session).await;
+    world.put(&session, "/v1/accounts/acme", &account("acme", 2)).await.is(200);
+    let mut stream = open(&world, "/v1/wakes?owner=owner").await;
+    assert_eq!(next(&mut stream).await.expect("a wake")["tag"]["key"], "tom");
+    world.stop.cancel();
+    while next(&mut stream).await.is_some() {}
+    assert_eq!(world.get("/readyz").await.is(503).body, "the server is going down");
+}
+
+#[tokio::test]
+async fn the_feed_of_changes_is_followed_from_its_end() {
+    let world = World::new().await;
+    let session = world.begin("owner").await;
+    world.account(&session, "acme").await;
+    let end = world.get("/v1/changes").await.is(200).json();
+    assert_eq!(end["changes"], json!([]));
+    let after = |cursor: &Value, rest: &str| format!("/v1/changes?after={}{rest}", cursor.as_str().unwrap());
+    assert_eq!(world.get(after(&end["next"], "")).await.is(200).json(), end);
+    world.put(&session, "/v1/operators/tom", &operator("acme-org", "tom")).await.is(200);
+    world.put(&session, "/v1/operators/tim", &operator("acme-org", "tim")).await.is(200);
+    let first = world.get(after(&end["next"], "&limit=1")).await.is(200).json();
+    assert_eq!((first["changes"].as_array().unwrap().len(), &first["changes"][0]["key"]), (1, &json!("tom")));
+    assert_eq!(first["changes"][0]["cursor"], first["next"]);
+    let second = world.get(after(&first["next"], "")).await.is(200).json();
+    assert_eq!((second["changes"].as_array().unwrap().len(), &second["changes"][0]["key"]), (1, &json!("tim")));
+    let body = second.to_string();
+    assert!(!body.contains("acme.example"), "no e-mail: {body}");
+}
+
+#[tokio::test]
+async fn a_long_poll_waits_for_the_next_change() {
+    let world = World::new().await;
+    let session = world.begin("owner").await;
+    world.account(&session, "acme").await;
+    let end = world.get("/v1/changes").await.json();
+    let path = format!("/v1/changes?wait=30&after={}", end["next"].as_str().unwrap());
+    let (put, body) = ("/v1/operators/tom", operator("acme-org", "tom"));
+    let (poll, _) = tokio::join!(world.get(path.clone()), world.put(&session, put, &body));
+    assert_eq!(poll.is(200).json()["changes"][0]["key"], "tom");
+    // It ends with the server, not with its patience.
+    let next = world.get("/v1/changes").await.json();
+    let path = format!("/v1/changes?wait=30&after={}", next["next"].as_str().unwrap());
+    let stop = async { world.stop.cancel() };
+    let began = std::time::Instant::now();
+    let (poll, ()) = tokio::join!(world.get(path), stop);
+    assert_eq!(poll.is(200).json()["changes"], json!([]));
+    assert!(began.elapsed() < Duration::from_secs(25));
+}
+
+#[tokio::test]
+async fn the_audit_log_of_an_account_is_listed() {
+    let world = World::new().await;
+    let session = world.begin("owner").await;
+    world.account(&session, "acme").await;
+    world.account(&session, "beta").await;
+    let account = world.id("acme").await;
+    let log = world.get(format!("/v1/audit?account={account}")).await.is(200).json();
+    let entries = log["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 5, "{log}");
+    assert!(entries.iter().all(|entry| entry["account"] == account.as_str() && entry["action"] == "create"), "{log}");
+}

@@ -1,0 +1,68 @@
+//! How much, how long, and how often.
+
+use super::*;
+
+#[tokio::test]
+async fn a_token_that_asks_too_often_is_told_when_to_come_again() {
+    let one = NonZeroU32::new(1).unwrap();
+    let burst = NonZeroU32::new(3).unwrap();
+    let world = World::with_limits(Limits { requests_per_second: one, burst, ..generous() }).await;
+    let mut replies = Vec::new();
+    for _ in 0..10 {
+        replies.push(world.get("/v1/store?owner=owner").await);
+    }
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == 429).collect();
+    assert!(!refused.is_empty() && replies[..3].iter().all(|reply| reply.status == 200));
+    for reply in refused {
+        assert_eq!(reply.problem(), "Throttled");
+        assert_eq!(reply.header("retry-after"), "1");
+        assert_eq!(reply.json()["retryAfter"], 1);
+    }
+    // Others are not held up by it, nor are probes.
+    let (_, other) = world.store.create_token(&Scope::Admin, "other").await.unwrap();
+    ask("GET", "/v1/store?owner=owner").token(&other).to(&world.router).await.is(200);
+    world.get("/healthz").await.is(200);
+}
+
+#[tokio::test]
+async fn a_server_that_is_full_says_so() {
+    let world = World::with_limits(Limits { requests: 1, waiting: 1, ..generous() }).await;
+    let end = world.get("/v1/changes").await.json();
+    let path = format!("/v1/changes?wait=30&after={}", end["next"].as_str().unwrap());
+    let waiting = tokio::spawn({
+        let (router, ask) = (world.router.clone(), ask("GET", path.as_str()).token(&world.admin));
+        async move { ask.to(&router).await }
+    });
+    // Until the first one has its place.
+    let full = loop {
+        let reply = world.get("/v1/changes").await;
+        if reply.status != 200 {
+            break reply;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(full.is(503).problem(), "Throttled");
+    // Requests that do not wait have places of their own.
+    world.get("/v1/store?owner=owner").await.is(200);
+    world.get("/healthz").await.is(200);
+    world.stop.cancel();
+    waiting.await.unwrap().is(200);
+}
+
+/// Without time nothing is answered; who wanted to write must look whether it was written.
+#[tokio::test]
+async fn a_request_has_a_deadline() {
+    let world = World::with_limits(Limits { deadline: Duration::ZERO, ..generous() }).await;
+    assert_eq!(world.get("/v1/store?owner=owner").await.is(503).problem(), "Transient");
+    let written = world.ask(ask("POST", "/v1/epochs").json(&json!({ "owner": "owner" }))).await.is(503);
+    assert_eq!(written.problem(), "OutcomeUnknown");
+}
+
+/// A body that does not come is not waited for. The clock is the test's.
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_is_not_waited_for() {
+    let world = World::new().await;
+    let endless = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let reply = world.ask(ask("POST", "/v1/epochs").text("application/json", endless)).await.is(408);
+    assert_eq!(reply.problem(), "Transient");
+}
