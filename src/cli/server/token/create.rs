@@ -24,7 +24,7 @@ The token alone goes to standard output. It cannot be shown again: the store kee
 
 #[derive(Args, Debug)]
 pub struct CreateArgs {
-    /// What it is good for: all; what is in one account; the transcripts of one organization
+    /// What it is good for: all; reading one account; the transcripts of one organization
     #[arg(long, value_name = "admin|account:ID|transcripts:ID")]
     scope: Scope,
     /// Whose it is and what for, for whoever lists the tokens
