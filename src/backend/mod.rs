@@ -108,7 +108,7 @@ pub struct CredentialIntent {
 
 /// How the creation of a Secret ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "outcome", rename_all_fields = "camelCase")]
+#[serde(tag = "outcome", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum CredentialOutcome {
     /// The Secret was made with the password of this hash: it becomes active, whatever the intent held.
     Created {

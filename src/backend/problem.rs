@@ -111,7 +111,8 @@ impl From<&BackendError> for Problem {
 impl Problem {
     /// The error it tells of; `None` for one that is not of ours. Texts of the remote side are cleaned and cut.
     pub fn error(&self) -> Option<BackendError> {
-        let text = || display(self.detail.as_deref().unwrap_or_default(), LONGEST);
+        // Without a detail the title says all there is to say.
+        let text = || display(self.detail.as_deref().unwrap_or(&self.title), LONGEST);
         Some(match self.class.as_str() {
             "Invalid" => {
                 BackendError::Invalid { field: Cow::Owned(display(self.field.as_deref().unwrap_or("request"), LONGEST)), message: text() }

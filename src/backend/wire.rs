@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::changes::{Change, ChangeCursor};
+use crate::domain::json::{object, optional_object};
 use crate::domain::rows::{
     DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, Key, OwnerTag, Row, RowKind, TicketView,
 };
+use crate::domain::switching::Enterable;
+use crate::domain::transcript::StoredTranscript;
 
 use super::{CredentialIntent, OperatorPut};
 
@@ -70,8 +73,10 @@ impl ObjectRef {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutAccount {
     /// Whose row it is.
+    #[serde(deserialize_with = "object")]
     pub object: ObjectRef,
     /// What it should be.
+    #[serde(deserialize_with = "object")]
     pub desired: DesiredAccount,
 }
 
@@ -80,13 +85,15 @@ pub struct PutAccount {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutOrganization {
     /// Whose row it is.
+    #[serde(deserialize_with = "object")]
     pub object: ObjectRef,
     /// Key of its account.
     pub account: Key,
     /// What it should be.
+    #[serde(deserialize_with = "object")]
     pub desired: DesiredOrganization,
     /// Required until the organization has a row: both are written together (rule 4). Ignored later.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_object", skip_serializing_if = "Option::is_none")]
     pub first_operator: Option<FirstOperator>,
 }
 
@@ -97,11 +104,13 @@ pub struct FirstOperator {
     /// Key of the operator.
     pub key: Key,
     /// Whose row it is.
+    #[serde(deserialize_with = "object")]
     pub object: ObjectRef,
     /// What it should be.
+    #[serde(deserialize_with = "object")]
     pub desired: DesiredOperator,
     /// A password on its way into a Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_object", skip_serializing_if = "Option::is_none")]
     pub credentials: Option<CredentialIntent>,
 }
 
@@ -117,13 +126,15 @@ impl From<OperatorPut<'_>> for FirstOperator {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutOperator {
     /// Whose row it is.
+    #[serde(deserialize_with = "object")]
     pub object: ObjectRef,
     /// Key of its organization.
     pub organization: Key,
     /// What it should be.
+    #[serde(deserialize_with = "object")]
     pub desired: DesiredOperator,
     /// A password on its way into a Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_object", skip_serializing_if = "Option::is_none")]
     pub credentials: Option<CredentialIntent>,
 }
 
@@ -132,10 +143,12 @@ pub struct PutOperator {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutDepartment {
     /// Whose row it is.
+    #[serde(deserialize_with = "object")]
     pub object: ObjectRef,
     /// Key of its organization.
     pub organization: Key,
     /// What it should be.
+    #[serde(deserialize_with = "object")]
     pub desired: DesiredDepartment,
 }
 
@@ -144,10 +157,12 @@ pub struct PutDepartment {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PutWidget {
     /// Whose row it is.
+    #[serde(deserialize_with = "object")]
     pub object: ObjectRef,
     /// Key of its organization.
     pub organization: Key,
     /// What it should be.
+    #[serde(deserialize_with = "object")]
     pub desired: DesiredWidget,
 }
 
@@ -220,6 +235,33 @@ pub struct Changes {
     pub changes: Vec<Change>,
     /// Where the feed goes on.
     pub next: ChangeCursor,
+}
+
+/// A page of an organization's transcripts: `GET /v1/organizations/<id>/transcripts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Transcripts {
+    /// The transcripts, in the order in which they were stored.
+    pub transcripts: Vec<StoredTranscript>,
+    /// Where the next page begins; absent: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// The answer to `POST /v1/organizations/<id>/transcripts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscriptsStored {
+    /// How many were stored.
+    pub stored: u64,
+}
+
+/// The organizations of an account that a person may enter: `GET /v1/accounts/<id>/switchable-organizations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchableOrganizations {
+    /// The organizations, in the order in which they were made.
+    pub organizations: Vec<Enterable>,
 }
 
 /// A page of an account's audit log: `GET /v1/audit`.

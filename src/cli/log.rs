@@ -45,8 +45,8 @@ impl LogArgs {
     /// Begins to log, and to send traces.
     pub fn start_with(&self, tracer: Option<SdkTracer>) -> Result<(), CliError> {
         // Traces have the spans that the log has.
-        let traces = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer));
-        let registry = tracing_subscriber::registry().with(self.filter()?).with(traces);
+        let spans = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer));
+        let registry = tracing_subscriber::registry().with(self.filter()?).with(spans);
         // Logs go to standard error, which leaves standard output to results.
         let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
         let started = match self.log_format {

@@ -8,6 +8,7 @@
 //! - [`confirmation`], [`holding`]: when something may be erased.
 //! - [`hash`]: what is kept of a generated secret.
 //! - [`identity`]: whether a store is the one we know.
+//! - [`json`]: objects that are written as objects.
 //! - [`availability`]: whether a widget's visitors can reach anybody.
 //! - [`switching`]: who may enter which organization of an account.
 //! - [`text`]: strings from users.
@@ -23,6 +24,7 @@ pub mod etag;
 pub mod hash;
 pub mod holding;
 pub mod identity;
+pub mod json;
 pub mod rows;
 pub mod seats;
 pub mod switching;

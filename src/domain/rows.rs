@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::api::operator::Role;
 
+use super::json::object;
 use super::seats::{Limits, Place};
 
 /// The key of a row: the UID of its object.
@@ -88,6 +89,7 @@ pub struct DesiredAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_display_name: Option<String>,
     /// The plan's limits, copied into the row (rule 4).
+    #[serde(deserialize_with = "object")]
     pub limits: Limits,
 }
 
@@ -108,7 +110,7 @@ pub struct DesiredOrganization {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// What is done with transcripts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object", skip_serializing_if = "Privacy::is_unsaid")]
     pub privacy: Privacy,
 }
 
@@ -125,6 +127,13 @@ pub struct Privacy {
     /// Whether visitors' names, e-mails and IP addresses are left out; never said: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymize_visitors: Option<bool>,
+}
+
+impl Privacy {
+    /// Whether nothing was ever said.
+    pub fn is_unsaid(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An operator as its object wants it.

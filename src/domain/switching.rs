@@ -4,6 +4,22 @@
 //! `switchOrganizations` is true, which takes a right of its own to set. Everybody else enters the organizations they are an operator of,
 //! and switches nowhere else. A suspended operator enters nothing, and lends its promotion to nobody.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An organization that a person may enter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Enterable {
+    /// Its id in the backend.
+    pub external_id: String,
+    /// Its name, unless it has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Why the person may.
+    pub entrance: Entrance,
+}
+
 /// An operator of a person, in one organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -14,7 +30,7 @@ pub struct Standing {
 }
 
 /// Why a person may enter an organization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum Entrance {
     /// As the account's owner.
     Owner,

@@ -3,16 +3,15 @@
 //! A transcript comes as one line of JSON. Whatever is wrong with it is said by line and field, and never by repeating what a visitor
 //! said or is called.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor as Reader};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
+use super::json::{Object, object, objects};
 use super::rows::Privacy;
 use super::text::display;
 
@@ -37,11 +36,12 @@ pub const RETENTION_DAYS: std::ops::RangeInclusive<i32> = 1..=3650;
 const MILLISECONDS_A_DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// A chat from its start to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Transcript {
     /// When the chat began.
     #[serde(deserialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     /// With whom, as far as known.
     #[serde(default, deserialize_with = "object")]
@@ -52,7 +52,7 @@ pub struct Transcript {
 }
 
 /// What a visitor told about themselves, and where they came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Visitor {
     /// As the visitor wrote it.
@@ -63,15 +63,17 @@ pub struct Visitor {
     pub email: Option<String>,
     /// Where the visitor's browser was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub ip: Option<IpAddr>,
 }
 
 /// One message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Message {
     /// When it was sent.
     #[serde(deserialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// By whom.
     pub author: Author,
@@ -80,7 +82,7 @@ pub struct Message {
 }
 
 /// Who wrote a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Author {
     /// The visitor.
     Visitor,
@@ -88,6 +90,16 @@ pub enum Author {
     Operator,
     /// Nobody: a greeting, a notice, a bot.
     System,
+}
+
+/// A transcript that was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredTranscript {
+    /// Its id, opaque.
+    pub external_id: String,
+    /// What it says, without what was not to be stored.
+    pub transcript: Transcript,
 }
 
 /// What is wrong with a transcript.
@@ -224,37 +236,6 @@ fn text(field: impl Fn() -> String, value: &str, longest: usize, unwanted: impl 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(|_| Error::custom("expected a time as in RFC 3339, such as 2026-11-25T16:41:59Z"))
-}
-
-/// An object of JSON, and nothing else: serde takes an array of its values for it, too.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectReader(PhantomData)).map(Self)
-    }
-}
-
-struct ObjectReader<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Reader<'de> for ObjectReader<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map))
-    }
-}
-
-fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Object::deserialize(deserializer).map(|Object(object)| object)
-}
-
-fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Vec::deserialize(deserializer)?.into_iter().map(|Object(object)| object).collect())
 }
 
 /// What was expected, in the words of the reader. Only that: its words of what it found could repeat what a visitor said.

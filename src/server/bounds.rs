@@ -6,8 +6,9 @@ use crate::backend::wire::{
     FirstOperator, ObjectRef, PutAccount, PutDepartment, PutOperator, PutOrganization, PutTicket, PutWidget, TakeEpoch,
 };
 use crate::backend::{CredentialIntent, CredentialOutcome};
-use crate::domain::rows::{DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget};
+use crate::domain::rows::{DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, Privacy};
 use crate::domain::seats::Limits;
+use crate::domain::transcript::RETENTION_DAYS;
 
 use super::refusal::{Answer, Refusal};
 
@@ -119,17 +120,26 @@ impl Bounded for DesiredAccount {
 
 impl Bounded for DesiredOrganization {
     fn check(&self, at: &str) -> Answer<()> {
-        let Self { display_name, language, country, time_zone } = self;
+        let Self { display_name, language, country, time_zone, privacy } = self;
         optional(at, "displayName", display_name.as_ref(), DISPLAY_NAME)?;
         optional(at, "language", language.as_ref(), LANGUAGE)?;
         optional(at, "country", country.as_ref(), PLACE)?;
-        optional(at, "timeZone", time_zone.as_ref(), PLACE)
+        optional(at, "timeZone", time_zone.as_ref(), PLACE)?;
+        privacy.check(&format!("{at}privacy."))
+    }
+}
+
+impl Bounded for Privacy {
+    fn check(&self, at: &str) -> Answer<()> {
+        let Self { store_transcripts: _, retention_days, anonymize_visitors: _ } = self;
+        let (least, most) = (*RETENTION_DAYS.start(), *RETENTION_DAYS.end());
+        retention_days.map_or(Ok(()), |days| within(at, "retentionDays", days.into(), least.into(), most.into()))
     }
 }
 
 impl Bounded for DesiredOperator {
     fn check(&self, at: &str) -> Answer<()> {
-        let Self { email: address, display_name, nickname, role: _, suspended: _, position: place } = self;
+        let Self { email: address, display_name, nickname, role: _, suspended: _, position: place, switch_organizations: _ } = self;
         email(at, "email", address)?;
         optional(at, "displayName", display_name.as_ref(), DISPLAY_NAME)?;
         optional(at, "nickname", nickname.as_ref(), DISPLAY_NAME)?;

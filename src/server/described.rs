@@ -6,6 +6,8 @@ use utoipa::Number;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayItems, Object, Schema};
 
+use crate::domain::transcript::RETENTION_DAYS;
+
 use super::bounds::{COLOR, DISPLAY_NAME, EMAIL, HASH, LANGUAGE, LIMIT, NAME, ORIGIN, ORIGINS, PLACE, POSITION};
 
 /// What a client's key, and an id of the store's, is made of.
@@ -46,12 +48,13 @@ const FILLED_TEXTS: [(&str, &str, usize); 6] = [
 const ADDRESSES: [(&str, &str); 2] = [("DesiredAccount", "ownerEmail"), ("DesiredOperator", "email")];
 
 /// Numbers: the least and the most.
-const NUMBERS: [(&str, &str, i64, i64); 5] = [
+const NUMBERS: [(&str, &str, i64, i64); 6] = [
     ("Limits", "seats", 1, LIMIT),
     ("Limits", "organizations", 1, LIMIT),
     ("Limits", "widgets", 0, LIMIT),
     ("DesiredOperator", "position", -(POSITION as i64), POSITION as i64),
     ("DesiredDepartment", "position", -(POSITION as i64), POSITION as i64),
+    ("Privacy", "retentionDays", *RETENTION_DAYS.start() as i64, *RETENTION_DAYS.end() as i64),
 ];
 
 type Schemas = BTreeMap<String, RefOr<Schema>>;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::backend::Session;
 use crate::backend::wire::{EPOCH, OWNER, STORE};
 use crate::domain::etag::Condition;
+use crate::domain::json::Object;
 use crate::domain::rows::Key;
 use crate::store::{Once, Write};
 
@@ -146,17 +147,21 @@ impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Answer<Self> {
-        content_type(request.headers(), "application/json")?;
-        let read = to_bytes(request.into_body(), LARGEST_BODY);
-        let bytes = timeout(BODY_TIME, read).await.map_err(|_| Refusal::too_slow())?.map_err(|error| unread(&error))?;
+        let bytes = body(request, "application/json", LARGEST_BODY, BODY_TIME).await?;
         let body: T = parse(&bytes)?;
         body.check("")?;
         Ok(Self(body))
     }
 }
 
-/// Whether the body is what the route takes.
-pub(super) fn content_type(headers: &HeaderMap, expected: &str) -> Answer<()> {
+/// A body of the type that the route takes, within its limits.
+pub(super) async fn body(request: Request, kind: &str, largest: usize, time: Duration) -> Answer<Bytes> {
+    content_type(request.headers(), kind)?;
+    let read = to_bytes(request.into_body(), largest);
+    timeout(time, read).await.map_err(|_| Refusal::too_slow())?.map_err(|error| unread(&error, largest))
+}
+
+fn content_type(headers: &HeaderMap, expected: &str) -> Answer<()> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(expected) {
@@ -166,12 +171,12 @@ pub(super) fn content_type(headers: &HeaderMap, expected: &str) -> Answer<()> {
 }
 
 /// Why a body could not be read.
-fn unread(error: &axum::Error) -> Refusal {
+fn unread(error: &axum::Error, largest: usize) -> Refusal {
     // The limit's own error stands at the end of the chain.
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<http_body_util::LengthLimitError>() {
-            return too_large(LARGEST_BODY);
+            return too_large(largest);
         }
         cause = error.source();
     }
@@ -179,19 +184,20 @@ fn unread(error: &axum::Error) -> Refusal {
 }
 
 /// A body over its limit.
-pub(super) fn too_large(limit: usize) -> Refusal {
+fn too_large(limit: usize) -> Refusal {
     Refusal::malformed(StatusCode::PAYLOAD_TOO_LARGE, "body", format!("is larger than {limit} bytes; send less at a time"))
 }
 
 /// A value from JSON. Text that is no JSON is malformed; JSON that is not what the route takes is invalid, and the field is named.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, error) = (error.path().to_string(), error.into_inner());
-        match error.classify() {
-            serde_json::error::Category::Data => Refusal::invalid(if path == "." { "body" } else { &path }, error.to_string()),
-            _ => Refusal::malformed(StatusCode::BAD_REQUEST, "body", format!("is no JSON: {error}")),
+        // A number where one of several names is expected passes for an error of syntax: whether it is one, the text itself tells.
+        if error.is_data() || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+            return Refusal::invalid(if path == "." { "body" } else { &path }, error.to_string());
         }
+        Refusal::malformed(StatusCode::BAD_REQUEST, "body", format!("is no JSON: {error}"))
     })?;
     json.end().map_err(|_| Refusal::malformed(StatusCode::BAD_REQUEST, "body", "goes on after the JSON"))?;
     Ok(value)

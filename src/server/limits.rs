@@ -110,12 +110,12 @@ impl Gate {
 pub(super) async fn keep(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     // Without a rule it is refused further on, at once.
     let pace = app.rules().of(&request).map_or(Pace::Probe, |rule| rule.pace);
-    let place = match app.limits().place(pace) {
-        Ok(place) => place,
+    let held = match app.limits().place(pace) {
+        Ok(held) => held,
         Err(refusal) => return refusal.into_response(),
     };
-    if let Some(place) = &place {
-        request.extensions_mut().insert(Arc::clone(place));
+    if let Some(held) = &held {
+        request.extensions_mut().insert(Arc::clone(held));
     }
     let method = request.method().clone();
     let Some(deadline) = app.limits().deadline(pace) else { return next.run(request).await };

@@ -1,4 +1,4 @@
-//! The description of the interface, OpenAPI 3.1: what the handlers say of themselves, and what holds for all of them.
+//! The description of the interface, `OpenAPI` 3.1: what the handlers say of themselves, and what holds for all of them.
 
 use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};

@@ -72,20 +72,16 @@ pub async fn serve(config: Config, store: Arc<Store>, stop: CancellationToken) -
     let address = listener.local_addr().map_err(unheard)?;
     let app = App::new(store, &limits, stop.clone());
     let server = axum_server::from_tcp(listener).map_err(unheard)?;
-    match tls {
-        Some(files) => {
-            let (tls, keep_fresh) = tls::follow(files).await?;
-            tracing::info!(%address, tls = true, "listening");
-            let server = server.acceptor(axum_server::tls_rustls::RustlsAcceptor::new(tls));
-            tokio::select! {
-                ended = run(server, app, stop) => ended,
-                () = keep_fresh => Ok(()),
-            }
-        }
-        None => {
-            tracing::info!(%address, tls = false, "listening");
-            run(server, app, stop).await
-        }
+    let Some(files) = tls else {
+        tracing::info!(%address, tls = false, "listening");
+        return run(server, app, stop).await;
+    };
+    let (tls, keep_fresh) = tls::follow(files).await?;
+    tracing::info!(%address, tls = true, "listening");
+    let server = server.acceptor(axum_server::tls_rustls::RustlsAcceptor::new(tls));
+    tokio::select! {
+        ended = run(server, app, stop) => ended,
+        () = keep_fresh => Ok(()),
     }
 }
 

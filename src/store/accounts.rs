@@ -9,7 +9,7 @@ use crate::domain::text::fold_email;
 
 use super::audit::{self, Action};
 use super::db::{Conn, query};
-use super::error::{Step, Stop};
+use super::error::Step;
 use super::keys::Placed;
 use super::queue::Facts;
 use super::rows::Head;
@@ -145,7 +145,7 @@ async fn put_right(tx: &mut Tx, account: i64) -> Result<(), sqlx::Error> {
 }
 
 async fn insert(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredAccount) -> Step<Row> {
-    let mut account = Account::new(Head::new(&tx.session, tag).map_err(Stop::Failed)?);
+    let mut account = Account::new(Head::new(tx, tag).await?);
     account.set(&tx.session, tag, desired);
     let sql = "INSERT INTO accounts (external_id, key, owner, owner_namespace, owner_name, owner_email, owner_display_name,
         seats_limit, organizations_limit, widgets_limit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id";

@@ -106,7 +106,7 @@ async fn leave_seat(tx: &mut Tx, put: &OperatorPut<'_>, stored: Option<&Operator
 async fn write(tx: &mut Tx, parent: &Parent, put: &OperatorPut<'_>, stored: Option<Operator>) -> Step<Row> {
     let mut operator = match stored {
         None => {
-            let mut operator = Operator::new(&tx.session, put, parent).map_err(Stop::Failed)?;
+            let mut operator = Operator::new(tx, put, parent).await?;
             operators::insert(tx, &mut operator).await?;
             operator
         }

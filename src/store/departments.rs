@@ -9,7 +9,7 @@ use crate::domain::rows::{DepartmentFields, DesiredDepartment, Fields, Key, Owne
 
 use super::audit::{self, Action};
 use super::db::{Conn, Value, query, values};
-use super::error::{Step, Stop};
+use super::error::Step;
 use super::keys::Placed;
 use super::organizations::{self, Parent};
 use super::rows::{Head, narrow};
@@ -46,9 +46,9 @@ pub(super) struct Department {
 }
 
 impl Department {
-    fn new(session: &Session, tag: &OwnerTag, parent: &Parent) -> crate::backend::Result<Self> {
+    async fn new(tx: &mut Tx, tag: &OwnerTag, parent: &Parent) -> Step<Self> {
         Ok(Self {
-            head: Head::new(session, tag)?,
+            head: Head::new(tx, tag).await?,
             organization: parent.id,
             account: parent.account,
             organization_key: parent.key.clone(),
@@ -118,7 +118,7 @@ pub(super) async fn put(tx: &mut Tx, tag: &OwnerTag, organization: &Key, desired
     };
     let (mut department, was) = match stored {
         Some(stored) => (stored.clone(), Some(stored)),
-        None => (Department::new(&tx.session, tag, &parent).map_err(Stop::Failed)?, None),
+        None => (Department::new(tx, tag, &parent).await?, None),
     };
     department.set(&tx.session, tag, desired);
     let action = if was.is_some() { Action::Update } else { Action::Create };

@@ -6,7 +6,7 @@ use crate::domain::seats::Places;
 
 use super::audit::{self, Action};
 use super::db::query;
-use super::error::{Step, Stop, refused};
+use super::error::{Step, refused};
 use super::organizations::{self, Organization, PrivacyColumns};
 use super::queue::{self, Request};
 use super::rows::Head;
@@ -69,7 +69,7 @@ async fn found(tx: &mut Tx, put: &OrganizationPut<'_>, account: &Head) -> Step<(
     queue::drop_of(tx, &first.tag.key).await?;
     let organization = insert(tx, put, account).await?;
     let parent = organizations::parent(tx, &put.tag.key).await?;
-    let mut operator = operators::Operator::new(&tx.session, first, &parent).map_err(Stop::Failed)?;
+    let mut operator = operators::Operator::new(tx, first, &parent).await?;
     operators::insert(tx, &mut operator).await?;
     credentials::intend(tx, &mut operator, first.intent).await?;
     Ok((organization.row(), Some(operator.row())))
@@ -99,7 +99,7 @@ async fn first_operator<'a>(tx: &mut Tx, put: &'a OrganizationPut<'_>) -> Step<&
 
 async fn insert(tx: &mut Tx, put: &OrganizationPut<'_>, account: &Head) -> Step<Organization> {
     let mut organization = Organization {
-        head: Head::new(&tx.session, put.tag).map_err(Stop::Failed)?,
+        head: Head::new(tx, put.tag).await?,
         account: account.id,
         account_key: account.key.clone(),
         account_quarantined: false,

@@ -73,7 +73,6 @@ pub use error::StoreError;
 pub use find::Place;
 pub use open::{Reader, Store};
 pub use orphans::{Contents, Orphan, OrphanState};
-pub use switching::Enterable;
 pub use tokens::{TokenInfo, Tokens};
-pub use transcripts::{StoredTranscript, TRANSCRIPTS_AT_ONCE, TranscriptPage};
+pub use transcripts::{TRANSCRIPTS_AT_ONCE, TranscriptPage};
 pub use write::{Once, Write};

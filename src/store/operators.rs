@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use crate::api::operator::Role;
-use crate::backend::{OperatorPut, Result, Session};
+use crate::backend::{OperatorPut, Session};
 use crate::domain::rows::{CredentialState, DesiredOperator, Fields, Key, OperatorFields, OwnerTag, Row, RowKind};
 use crate::domain::seats::Leaving;
 use crate::domain::text::fold_email;
@@ -57,9 +57,9 @@ pub(super) struct Operator {
 
 impl Operator {
     /// A row yet to be inserted.
-    pub(super) fn new(session: &Session, put: &OperatorPut<'_>, parent: &Parent) -> Result<Self> {
+    pub(super) async fn new(tx: &mut Tx, put: &OperatorPut<'_>, parent: &Parent) -> Step<Self> {
         let mut operator = Self {
-            head: Head::new(session, put.tag)?,
+            head: Head::new(tx, put.tag).await?,
             organization: parent.id,
             account: parent.account,
             organization_key: parent.key.clone(),
@@ -76,7 +76,7 @@ impl Operator {
             leaving: None,
             credentials: None,
         };
-        operator.set(session, put.tag, put.desired);
+        operator.set(&tx.session, put.tag, put.desired);
         Ok(operator)
     }
 

@@ -1,4 +1,5 @@
-//! Retention: what is older than its organization wants transcripts kept goes, whoever is paused (rule 20).
+//! Retention: what is older than its organization wants transcripts kept goes, whoever is paused (rule 20); and so do answers that were
+//! kept long enough to be given again.
 //!
 //! It goes in batches, each a transaction of its own under the lock of one account: others wait for one batch at most. An organization
 //! whose settings changed meanwhile is left alone by the batch that finds it so. Any number of processes may do this at once.
@@ -121,6 +122,9 @@ pub async fn run(store: &Store, stop: &CancellationToken) {
             Ok(0) => {}
             Ok(deleted) => tracing::info!(deleted, "transcripts were older than their organizations keep them"),
             Err(error) => tracing::warn!(%error, "transcripts that are too old could not all be deleted; trying again"),
+        }
+        if let Err(error) = store.forget_replies(Timestamp::now()).await {
+            tracing::warn!(%error, "answers that were kept long enough could not all be deleted; trying again");
         }
         tokio::select! {
             () = stop.cancelled() => {}

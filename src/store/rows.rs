@@ -2,10 +2,12 @@
 
 use sqlx::FromRow;
 
-use crate::backend::{Result, Session};
+use crate::backend::{BackendError, Session};
 use crate::domain::rows::{Key, OwnerTag, RowKind};
 
-use super::external;
+use super::error::{Step, Stop};
+use super::tx::Tx;
+use super::{external, keys};
 
 /// The columns every row opens with.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -20,18 +22,22 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Of a row yet to be inserted.
-    pub(super) fn new(session: &Session, tag: &OwnerTag) -> Result<Self> {
+    /// Of a row yet to be inserted. A key names one row: `Invalid` where it names one already, which then is of another kind.
+    pub(super) async fn new(tx: &mut Tx, tag: &OwnerTag) -> Step<Self> {
+        if let Some((kind, _)) = keys::find(tx.conn(), &tag.key).await? {
+            let message = format!("is the key of a row of the kind {} already; every object has a key of its own", kind.as_str());
+            return Err(Stop::Failed(BackendError::Invalid { field: "metadata.uid".into(), message }));
+        }
         let mut head = Self {
             id: 0,
-            external_id: external::row_id(tag.kind)?,
+            external_id: external::row_id(tag.kind).map_err(Stop::Failed)?,
             key: None,
             owner: None,
             owner_namespace: None,
             owner_name: None,
             quarantined: false,
         };
-        head.claim(session, tag);
+        head.claim(&tx.session, tag);
         Ok(head)
     }
 

@@ -4,23 +4,12 @@ use sqlx::FromRow;
 
 use crate::backend::{BackendError, Result};
 use crate::domain::rows::RowKind;
-use crate::domain::switching::{Entrance, Standing, entrances};
+use crate::domain::switching::{Enterable, Entrance, Standing, entrances};
 use crate::domain::text::fold_email;
 
 use super::Store;
 use super::accounts::{self, Account, select_accounts};
 use super::db::query;
-
-/// An organization that a person may enter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enterable {
-    /// Its external id.
-    pub external_id: String,
-    /// Its name, unless it has none of its own.
-    pub display_name: Option<String>,
-    /// Why the person may.
-    pub entrance: Entrance,
-}
 
 pub(super) const ACCOUNT: &str = select_accounts!("WHERE external_id = $1");
 

@@ -11,13 +11,14 @@ use sqlx::FromRow;
 
 use crate::backend::{BackendError, Cursor, Result, Session};
 use crate::domain::rows::RowKind;
-use crate::domain::transcript::{Admitted, Transcript};
+use crate::domain::transcript::{Admitted, StoredTranscript, Transcript};
 
 use super::db::{Conn, Scope, Value, query, values};
 use super::error::{Step, Stop, refused};
 use super::listing::number;
 use super::organizations::PrivacyColumns;
 use super::tx::Tx;
+use super::write::Once;
 use super::{Store, external};
 
 /// How many transcripts one transaction writes.
@@ -28,15 +29,6 @@ const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 
 /// How many transcripts a page has.
 pub(super) const PAGE: i64 = 100;
-
-/// A transcript that was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredTranscript {
-    /// Its id, opaque.
-    pub external_id: String,
-    /// What it says, without what was not to be stored.
-    pub transcript: Transcript,
-}
 
 /// A page of an organization's transcripts, in the order in which they were stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +69,9 @@ impl Store {
     /// Up to [`TRANSCRIPTS_AT_ONCE`] of them (and 4 MiB of text) are stored together or not at all. More come in several transactions: then
     /// those before the one that failed stay. `Forbidden` where the organization stores none or is being erased, `ParentNotFound` where
     /// there is none, `Invalid` where a transcript is beyond its bounds: then none was stored.
-    pub async fn add_transcripts(&self, organization: &str, transcripts: Vec<Transcript>) -> Result<u64> {
+    ///
+    /// What is to be stored `once`, however often it is asked for, has to fit into one transaction: `Invalid` where it does not.
+    pub async fn add_transcripts(&self, organization: &str, transcripts: Vec<Transcript>, once: Option<&Once>) -> Result<u64> {
         for (transcript, number) in transcripts.iter().zip(1..) {
             let invalid = |unfit| BackendError::Invalid { field: "transcripts".into(), message: format!("number {number}: {unfit}") };
             transcript.check().map_err(invalid)?;
@@ -86,7 +80,12 @@ impl Store {
         let mut transcripts = transcripts.into_iter().peekable();
         let mut stored = 0;
         while transcripts.peek().is_some() {
-            stored += self.add(&organization, batch(&mut transcripts)).await?;
+            let batch = batch(&mut transcripts);
+            if once.is_some() && transcripts.peek().is_some() {
+                let message = format!("is for up to {TRANSCRIPTS_AT_ONCE} transcripts and {} MiB of text: send fewer", BYTES_AT_ONCE >> 20);
+                return Err(BackendError::Invalid { field: "Idempotency-Key".into(), message });
+            }
+            stored += self.add(&organization, batch, once).await?;
         }
         Ok(stored)
     }
@@ -114,8 +113,11 @@ impl Store {
         Err(BackendError::ParentNotFound(RowKind::Organization))
     }
 
-    async fn add(&self, organization: &str, batch: Vec<Transcript>) -> Result<u64> {
+    async fn add(&self, organization: &str, batch: Vec<Transcript>, once: Option<&Once>) -> Result<u64> {
         let mut tx = self.write_to(organization, "transcripts").await?;
+        if let Some(stored) = tx.answered(once).await? {
+            return Ok(tx.finish(Ok(stored)).await?);
+        }
         let answer = insert(&mut tx, organization, batch).await;
         Ok(tx.finish(answer).await?)
     }

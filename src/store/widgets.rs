@@ -49,14 +49,14 @@ pub(super) struct Widget {
 }
 
 impl Widget {
-    fn new(session: &Session, tag: &OwnerTag, parent: &Parent) -> crate::backend::Result<Self> {
+    async fn new(tx: &mut Tx, tag: &OwnerTag, parent: &Parent) -> Step<Self> {
         Ok(Self {
-            head: Head::new(session, tag)?,
+            head: Head::new(tx, tag).await?,
             organization: parent.id,
             account: parent.account,
             organization_key: parent.key.clone(),
             organization_quarantined: false,
-            public_key: external::random("wk_")?,
+            public_key: external::random("wk_").map_err(Stop::Failed)?,
             display_name: None,
             language: None,
             allowed_origins: String::new(),
@@ -142,7 +142,7 @@ async fn insert(tx: &mut Tx, tag: &OwnerTag, desired: &DesiredWidget, parent: &P
         return Err(queue::wait(tx, &request, hearing, missing).await);
     }
     queue::used(tx, &hearing, &tag.key).await?;
-    let mut widget = Widget::new(&tx.session, tag, parent).map_err(Stop::Failed)?;
+    let mut widget = Widget::new(tx, tag, parent).await?;
     widget.set(&tx.session, tag, desired);
     let sql = "INSERT INTO widgets (external_id, key, owner, owner_namespace, owner_name, organization, account, public_key, display_name,
         language, allowed_origins, select_department, select_operator, color)

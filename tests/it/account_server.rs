@@ -56,7 +56,7 @@ impl Person {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = body.into_iter().fold(request, |request, body| request.json(body)).send().await?;
+        let response = body.into_iter().fold(request, reqwest::RequestBuilder::json).send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Reply { status, headers, body: response.text().await? })
     }

@@ -227,10 +227,10 @@ async fn traces_go_to_the_collector_that_the_environment_names() {
     let (endpoint, taken) = collector();
     let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "200")];
     let server = AccountServer::start_with(None, &["--listen", "127.0.0.1:0"], &env).await;
-    let token = server.token("admin");
+    let admin = server.token("admin");
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let parent = format!("00-{trace}-b7ad6b7169203331-01");
-    let person = server.person(&token);
+    let person = server.person(&admin);
     person.ask(Method::GET, "/v1/accounts", &[("traceparent", parent.as_str())], None).await.unwrap().is(200);
     let (head, body) = tokio::task::spawn_blocking(|| taken.join().unwrap()).await.unwrap();
     assert!(head.starts_with("POST /v1/traces HTTP/1.1"), "{head}");
@@ -238,5 +238,5 @@ async fn traces_go_to_the_collector_that_the_environment_names() {
     assert!(has(b"/v1/accounts") && has(b"deskplane-server"));
     let id: Vec<u8> = (0..16).map(|index| u8::from_str_radix(&trace[2 * index..2 * index + 2], 16).unwrap()).collect();
     assert!(has(&id), "it is part of the client's trace");
-    assert!(!has(token.rsplit_once('_').unwrap().1.as_bytes()), "no token");
+    assert!(!has(admin.rsplit_once('_').unwrap().1.as_bytes()), "no token");
 }

@@ -75,9 +75,12 @@ impl Client {
     /// A way to the server. Sends nothing.
     pub(super) fn new(options: &ServerOptions, deadlines: Deadlines) -> Result<Self> {
         let base = address::parse(&options.url)?;
+        let invalid = |field: &'static str, message: &str| BackendError::Invalid { field: field.into(), message: message.to_owned() };
         if options.rate_limit.is_some_and(|limit| limit.requests_per_second == 0 || limit.burst == 0) {
-            let message = "needs at least 1 request a second, and 1 at once".to_owned();
-            return Err(BackendError::Invalid { field: "spec.rateLimit".into(), message });
+            return Err(invalid("spec.rateLimit", "needs at least 1 request a second, and 1 at once"));
+        }
+        if options.owner.trim().is_empty() || !options.owner.is_ascii() || HeaderValue::from_str(&options.owner).is_err() {
+            return Err(invalid("owner", "cannot be sent to a server: choose an owner id of letters, digits and '-' (--owner-id)"));
         }
         let builder = reqwest::Client::builder()
             .user_agent(concat!("deskplane/", env!("CARGO_PKG_VERSION")))
@@ -91,10 +94,8 @@ impl Client {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS);
         let http = trust::trusting(builder, &base, options.ca_bundle.as_deref())?;
-        let mut token = HeaderValue::try_from(format!("Bearer {}", options.token.expose_secret())).map_err(|_| BackendError::Invalid {
-            field: "token".into(),
-            message: "has characters that no token has: put it into the Secret as one word".to_owned(),
-        })?;
+        let mut token = HeaderValue::try_from(format!("Bearer {}", options.token.expose_secret()))
+            .map_err(|_| invalid("token", "has characters that no token has: put it into the Secret as one word"))?;
         token.set_sensitive(true);
         Ok(Self { http, base, at: options.url.clone(), token, gate: Gate::new(options.rate_limit), deadlines })
     }

@@ -13,6 +13,9 @@ const LONGEST: usize = 300;
 /// A request that was not sent, or whose reply was lost.
 pub(super) fn not_sent_or_lost(at: &str, call: Call, error: &reqwest::Error) -> BackendError {
     let cause = root_cause(error);
+    if error.is_builder() {
+        return BackendError::Invalid { field: "request".into(), message: cause };
+    }
     if error.is_connect() {
         return BackendError::Transient(format!("{at}: {cause}. {}", advice(error)));
     }

@@ -3,6 +3,7 @@
 //! A reply that cannot be understood is a lost one: of a read nothing is lost, of a write nobody knows what became of it. Whatever a
 //! remote side says is cleaned and cut before it is repeated, and only what an account server says is repeated at all.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -104,6 +105,7 @@ impl<'a> Reply<'a> {
         let problem = (self.media.as_deref() == Some(PROBLEM)).then(|| serde_json::from_slice::<Problem>(&self.body).ok()).flatten();
         match problem.and_then(|problem| problem.error()) {
             Some(BackendError::Throttled { after }) => BackendError::Throttled { after: after.min(MAX_WAIT) },
+            Some(BackendError::Invalid { field, message }) => BackendError::Invalid { field: in_spec(field), message },
             Some(error) => error,
             None => self.foreign_error(call),
         }
@@ -136,6 +138,33 @@ impl<'a> Reply<'a> {
         };
         format!("{at} answers {status} with {media}, and that is not what an account server says. {advice}")
     }
+}
+
+/// Where fields of a request's `desired` stand in the spec, as far as that is another place.
+const PLACES: &[(&str, &str)] = &[
+    ("ownerEmail", "owner.email"),
+    ("ownerDisplayName", "owner.displayName"),
+    ("country", "location.country"),
+    ("timeZone", "location.timeZone"),
+    ("selectDepartment", "startForm.selectDepartment"),
+    ("selectOperator", "startForm.selectOperator"),
+    ("color", "theme.color"),
+    ("storeTranscripts", "privacy.storeTranscripts"),
+    ("retentionDays", "privacy.transcriptRetentionDays"),
+    ("anonymizeVisitors", "privacy.anonymizeVisitors"),
+];
+
+/// A field of a request's body, as people find it in the spec.
+fn in_spec(field: Cow<'static, str>) -> Cow<'static, str> {
+    let (parent, name) = match (field.strip_prefix("firstOperator.desired."), field.strip_prefix("desired.")) {
+        (Some(name), _) => ("spec.firstOperator", name),
+        (_, Some(name)) => ("spec", name),
+        _ => return field,
+    };
+    // Privacy is a part of its own in both.
+    let name = name.strip_prefix("privacy.").unwrap_or(name);
+    let place = PLACES.iter().find(|(written, _)| *written == name).map_or(name, |(_, place)| place);
+    Cow::Owned(format!("{parent}.{place}"))
 }
 
 /// `Retry-After`: seconds, or a date. No longer than [`MAX_WAIT`].
@@ -231,6 +260,22 @@ mod tests {
         let error = foreign.error(Call::Write);
         assert_eq!(error.class(), "Forbidden");
         assert!(!error.to_string().contains("secret words"));
+    }
+
+    #[test]
+    fn a_field_is_named_as_in_the_spec() {
+        for (sent, expected) in [
+            ("desired.nickname", "spec.nickname"),
+            ("desired.ownerEmail", "spec.owner.email"),
+            ("desired.timeZone", "spec.location.timeZone"),
+            ("desired.privacy.retentionDays", "spec.privacy.transcriptRetentionDays"),
+            ("firstOperator.desired.email", "spec.firstOperator.email"),
+            ("spec.organizationRef", "spec.organizationRef"),
+            ("cursor", "cursor"),
+        ] {
+            let error = problem(&BackendError::Invalid { field: sent.into(), message: "is bad".to_owned() }).error(Call::Write);
+            assert_eq!(error, BackendError::Invalid { field: expected.into(), message: "is bad".to_owned() });
+        }
     }
 
     #[test]

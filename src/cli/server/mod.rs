@@ -42,7 +42,7 @@ enum ServerVerb {
     /// Make, list and revoke tokens: who may ask the server, for what
     #[command(after_help = token::EXAMPLES)]
     Token(token::TokenArgs),
-    /// Print the description of the interface, OpenAPI 3.1
+    /// Print the description of the interface, as in docs/openapi.json
     #[command(after_help = OPENAPI_EXAMPLES)]
     Openapi,
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{self, Config, Limits, TlsFiles};
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, retention};
 
 use super::super::controller::{DATABASES, DEFAULT_DATABASE};
 use super::super::error::CliError;
@@ -105,8 +105,12 @@ pub async fn run(args: ServeArgs) -> Result<Exit, CliError> {
     tracing::info!(database = %location, store = store.id(), "the store is open");
     let stop = CancellationToken::new();
     let run = async {
-        let ended = server::serve(config, Arc::clone(&store), stop.clone()).await;
-        stop.cancel();
+        let serving = async {
+            let ended = server::serve(config, Arc::clone(&store), stop.clone()).await;
+            stop.cancel();
+            ended
+        };
+        let (ended, ()) = tokio::join!(serving, retention::run(&store, &stop));
         if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
             tracing::info!("what erased rows left in the store's files goes when it is opened next");
         }

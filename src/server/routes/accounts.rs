@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use utoipa_axum::routes;
 
 use crate::backend::Cursor;
-use crate::backend::wire::{AccountRows, PutAccount, Rows, Ticket};
+use crate::backend::wire::{AccountRows, PutAccount, Rows, SwitchableOrganizations, Ticket};
 use crate::domain::rows::{AccountUsage, Key, Row, RowKind};
 use crate::server::access::Access;
 use crate::server::answer::{Tagged, found, page};
@@ -30,6 +30,7 @@ pub(super) fn routes(table: Table) -> Table {
         .route(Access::Read, routes!(rows))
         .route(Access::Read, routes!(usage))
         .route(Access::Read, routes!(organizations))
+        .route(Access::Read, routes!(switchable))
 }
 
 /// Whose accounts, and where the listing goes on.
@@ -95,4 +96,28 @@ async fn usage(State(app): State<Shared>, Id(id): Id) -> Answer<Json<AccountUsag
     responses((status = 200, description = "A page.", body = Rows)))]
 async fn organizations(State(app): State<Shared>, Id(id): Id, Params(paging): Params<Paging>) -> Answer<Json<Rows>> {
     Ok(page(app.store().list_organizations(&id, paging.after().as_ref()).await?))
+}
+
+/// Who wants to enter.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Person {
+    /// The person's e-mail, which whoever asks has verified.
+    #[param(max_length = 254)]
+    email: String,
+}
+
+impl Bounded for Person {
+    fn check(&self, _: &str) -> Answer<()> {
+        bounds::email("", "email", &self.email)
+    }
+}
+
+/// The organizations of an account that a person may enter: all of them as its owner or as a promoted operator, or else those that the
+/// person is an operator of.
+#[utoipa::path(get, path = "/v1/accounts/{id}/switchable-organizations", operation_id = "listSwitchableOrganizations", tag = "accounts",
+    params(IdPath, Person), responses((status = 200, description = "The organizations.", body = SwitchableOrganizations)))]
+async fn switchable(State(app): State<Shared>, Id(id): Id, Params(person): Params<Person>) -> Answer<Json<SwitchableOrganizations>> {
+    Ok(Json(SwitchableOrganizations { organizations: app.store().switchable_organizations(&id, &person.email).await? }))
 }

@@ -8,6 +8,7 @@ pub(super) mod operators;
 pub(super) mod organizations;
 pub(super) mod probes;
 pub(super) mod store;
+pub(super) mod transcripts;
 pub(super) mod widgets;
 
 use serde::Deserialize;
@@ -30,6 +31,7 @@ pub(super) fn table() -> Table {
         departments::routes,
         widgets::routes,
         keys::routes,
+        transcripts::routes,
         feeds::routes,
     ];
     parts.into_iter().fold(Table::default(), |table, add| add(table))

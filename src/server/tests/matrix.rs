@@ -18,6 +18,7 @@ GET /v1/accounts Admin
 GET /v1/accounts/{id} Read
 GET /v1/accounts/{id}/organizations Read
 GET /v1/accounts/{id}/rows Read
+GET /v1/accounts/{id}/switchable-organizations Read
 GET /v1/accounts/{id}/usage Read
 GET /v1/audit ReadQueried
 GET /v1/changes Admin
@@ -28,6 +29,7 @@ GET /v1/organizations/{id} Read
 GET /v1/organizations/{id}/departments Read
 GET /v1/organizations/{id}/operators Read
 GET /v1/organizations/{id}/reach Read
+GET /v1/organizations/{id}/transcripts Transcripts
 GET /v1/organizations/{id}/widgets Read
 GET /v1/store Token
 GET /v1/wakes Admin
@@ -36,6 +38,7 @@ POST /v1/epochs Admin
 POST /v1/keys/{id}/erase Admin
 POST /v1/keys/{id}/quarantine Admin
 POST /v1/keys/{id}/release Admin
+POST /v1/organizations/{id}/transcripts Transcripts
 PUT /v1/accounts/{id} Admin
 PUT /v1/departments/{id} Admin
 PUT /v1/keys/{id}/ticket Admin
@@ -129,14 +132,14 @@ async fn every_route_with_every_scope() {
         for by_id in [false, true] {
             let path = fill(&world, template, by_id).await;
             for (who, token) in ALL.into_iter().zip(&tokens) {
-                let ask = token.iter().fold(ask(method, path.as_str()), |ask, token| ask.token(token));
+                let ask = token.iter().fold(ask(method, path.as_str()), Ask::token);
                 let reply = ask.to(&world.router).await;
                 let what = format!("{method} {template} by {who:?}: {reply:?}");
                 match expected(rule.access, who) {
                     Some(status) => {
                         assert_eq!(reply.status.as_u16(), status, "{what}");
                         let class = reply.problem();
-                        assert_eq!(class, ["CredentialsInvalid", "Forbidden", "", "NotFound"][usize::from(status) - 401], "{what}");
+                        assert_eq!(class, ["CredentialsInvalid", "", "Forbidden", "NotFound"][usize::from(status) - 401], "{what}");
                         assert_eq!(reply.headers.contains_key("www-authenticate"), status == 401, "{what}");
                     }
                     // Without parameters and a body it may be refused all the same, but not for who asks.

@@ -8,6 +8,7 @@ mod limits;
 mod matrix;
 mod members;
 mod observed;
+mod transcripts;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -131,7 +132,7 @@ impl Ask {
 
 fn generous() -> Limits {
     let many = NonZeroU32::new(1_000_000).unwrap();
-    Limits { requests_per_second: many, burst: many, requests: 64, waiting: 64, deadline: Duration::from_secs(60) }
+    Limits { requests_per_second: many, burst: many, requests: 64, waiting: 64, deadline: Duration::from_mins(1) }
 }
 
 impl World {

@@ -291,7 +291,7 @@ async fn what_came_from_another_server_is_before_what_is_done_here() {
     world.others("UPDATE audit SET xact = xact + 1000000000000").await;
     let beginning = ChangeCursor(format!("{}.0.0", world.store.id()));
     assert!(world.follow_in_sight(beginning.clone(), 10).await.is_empty());
-    let beside = World { store: Store::open(&world.location).await.unwrap(), ..world };
+    let beside = World { store: Arc::new(Store::open(&world.location).await.unwrap()), ..world };
     beside.operator("org", "tom").await.unwrap();
     let keys: Vec<_> = beside.follow(beginning, 2).await.into_iter().map(|change| change.key.unwrap().0).collect();
     assert_eq!(keys, ["uid-acme", "uid-org", "uid-org-first", "uid-tom"]);

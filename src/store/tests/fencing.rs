@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use super::*;
 
-on_both! {
+through_all! {
     an_older_epoch_is_fenced_and_writes_nothing,
     another_store_is_refused,
     two_epochs_race_and_the_older_one_loses,
     the_queue_survives_a_restart,
 }
 
-on_both! { threads:
+through_all! { threads:
     many_race_for_the_last_seats_and_none_is_sold_twice,
+}
+
+on_both! { threads:
     a_dropped_call_is_rolled_back_or_completed,
     a_dropped_call_that_committed_still_wakes,
 }
@@ -21,7 +24,7 @@ on_both! { threads:
 async fn an_older_epoch_is_fenced_and_writes_nothing(on: On) {
     let world = World::with_account(on, seats(3)).await;
     world.organization("org").await.unwrap();
-    let newer = world.store.begin_epoch("owner").await.unwrap();
+    let newer = world.backend().begin_epoch().await.unwrap();
     let writes = world.writes().await;
     let fenced = Err(BackendError::Fenced { current: newer.epoch });
     assert_eq!(world.operator("org", "tom").await, fenced);
@@ -34,7 +37,7 @@ async fn an_older_epoch_is_fenced_and_writes_nothing(on: On) {
 async fn another_store_is_refused(on: On) {
     let world = World::with_account(on, seats(3)).await;
     let session = Session { store_id: "store_other".to_owned(), ..world.session.clone() };
-    let refused = world.store.delete(&session, &key("acme")).await;
+    let refused = world.backend().delete(&session, &key("acme")).await;
     assert_eq!(refused, Err(BackendError::WrongStore { found: world.store.id().to_owned() }));
 }
 
@@ -73,11 +76,11 @@ async fn two_epochs_race_and_the_older_one_loses(on: On) {
     world.organization("org").await.unwrap();
     let mut newest = world.session.clone();
     for round in 0..20 {
-        let older = std::mem::replace(&mut newest, world.store.begin_epoch("owner").await.unwrap());
+        let older = std::mem::replace(&mut newest, world.backend().begin_epoch().await.unwrap());
         let (tag, desired) = (tag(RowKind::Operator, &format!("o{round}")), person(&format!("o{round}")));
         let put = || OperatorPut { tag: &tag, desired: &desired, intent: None };
-        let org = key("org");
-        let (old, new) = tokio::join!(world.store.put_operator(&older, &org, put()), world.store.put_operator(&newest, &org, put()));
+        let (org, backend) = (key("org"), world.backend());
+        let (old, new) = tokio::join!(backend.put_operator(&older, &org, put()), backend.put_operator(&newest, &org, put()));
         assert_eq!(old, Err(BackendError::Fenced { current: newest.epoch }));
         assert!(new.is_ok() || missing(new).0 == Place::Seat);
     }

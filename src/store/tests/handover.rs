@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_both! {
+through_all! {
     the_last_holder_can_neither_go_nor_be_suspended,
     a_withdrawn_suspension_is_forgotten,
     a_successor_takes_the_seat_of_the_deleted_one_and_its_email,
@@ -117,7 +117,7 @@ async fn an_unsuspended_operator_is_a_successor_too(on: On) {
 
 async fn the_last_goes_with_its_organization(on: On) {
     let world = full_organization(on).await;
-    world.store.erase(&world.session, &key("org")).await.unwrap();
+    world.backend().erase(&world.session, &key("org")).await.unwrap();
     world.delete("tom").await.unwrap();
     assert_eq!(world.erase("org").await, Ok(1));
     world.assert_whole().await;
@@ -127,7 +127,7 @@ async fn a_quarantined_one_is_nobody_to_count_on(on: On) {
     let world = World::with_account(on, seats(2)).await;
     world.organization_with("org", "tom").await.unwrap();
     world.operator("org", "eva").await.unwrap();
-    world.store.quarantine(&world.session, &key("eva")).await.unwrap();
+    world.backend().quarantine(&world.session, &key("eva")).await.unwrap();
     assert_eq!(world.delete("tom").await, Err(BackendError::LastOperator));
     assert_eq!(world.held().await, 2, "it keeps its seat");
     world.assert_whole().await;

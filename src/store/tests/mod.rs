@@ -1,4 +1,6 @@
 //! Tests of the store, on both databases: a file in a temporary folder, and a schema of a `PostgreSQL` server that the tests start.
+//!
+//! What a backend promises is tested by the same functions through every provider, on each database: [`through_all`].
 
 /// Makes tests of functions that take the database to run on: `sqlite::name` and `postgres::name`.
 macro_rules! on_both {
@@ -34,6 +36,32 @@ macro_rules! on_both {
     };
 }
 
+/// Makes tests of what every backend promises: of the embedded one, and of an account server asked over HTTP, on both databases.
+macro_rules! through_all {
+    (threads: $($name:ident),* $(,)?) => {
+        through_all! { @ contract_threads, (flavor = "multi_thread", worker_threads = 4), $($name),* }
+    };
+    (@ $module:ident, $flavor:tt, $($name:ident),*) => {
+        mod $module {
+            through_all! { @@ sqlite, Sqlite, $flavor, $($name),* }
+            through_all! { @@ postgres, Postgres, $flavor, $($name),* }
+            through_all! { @@ server_on_sqlite, ServerOnSqlite, $flavor, $($name),* }
+            through_all! { @@ server_on_postgres, ServerOnPostgres, $flavor, $($name),* }
+        }
+    };
+    (@@ $module:ident, $on:ident, $flavor:tt, $($name:ident),*) => {
+        mod $module {
+            $(#[tokio::test $flavor]
+            async fn $name() {
+                super::super::$name(super::super::On::$on).await;
+            })*
+        }
+    };
+    ($($name:ident),* $(,)?) => {
+        through_all! { @ contract, (flavor = "current_thread"), $($name),* }
+    };
+}
+
 mod backup;
 mod changes;
 mod cleanup;
@@ -55,6 +83,8 @@ mod retention;
 mod rows;
 mod scrub;
 mod seats;
+mod served;
+mod serving;
 mod speed;
 mod switching;
 mod tokens;
@@ -62,6 +92,7 @@ mod transcripts;
 mod upgrade;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
@@ -72,12 +103,14 @@ use super::db::{Database, query};
 use super::wakes::Told;
 use super::{Level, Location, Store};
 use crate::api::operator::Role;
-use crate::backend::{BackendError, CredentialIntent, OperatorPut, Result, Session, Wake};
+use crate::backend::embedded::Embedded;
+use crate::backend::{Backend, BackendError, CredentialIntent, OperatorPut, Result, Session, Wake};
 use crate::domain::rows::{
     Answer, DesiredAccount, DesiredDepartment, DesiredOperator, DesiredOrganization, DesiredWidget, Fields, Key, OwnerTag, Row, RowKind,
 };
 use crate::domain::seats::{Limits, Place};
 use cluster::Cluster;
+use serving::Serving;
 
 /// What takes milliseconds is waited for this long.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -87,16 +120,34 @@ async fn in_time<T>(what: &str, happens: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, happens).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
 }
 
-/// A database to run a test on.
+/// A database to run a test on, and whether through an account server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum On {
     Sqlite,
     Postgres,
+    ServerOnSqlite,
+    ServerOnPostgres,
+}
+
+impl On {
+    fn is_served(self) -> bool {
+        matches!(self, Self::ServerOnSqlite | Self::ServerOnPostgres)
+    }
+
+    /// A new store's place.
+    async fn location(self, folder: &TempDir) -> Location {
+        match self {
+            Self::Sqlite | Self::ServerOnSqlite => Location::File(folder.path().join("deskplane.db")),
+            Self::Postgres | Self::ServerOnPostgres => Location::parse(&Cluster::shared().url().await).expect("a URL"),
+        }
+    }
 }
 
 /// A store, the right to write to it, and what it woke.
 struct World {
-    store: Store,
+    store: Arc<Store>,
+    /// What the backend is asked through, unless it is the embedded one.
+    serving: Option<Serving>,
     session: Session,
     wakes: UnboundedReceiver<Wake>,
     location: Location,
@@ -153,21 +204,25 @@ fn suspended(name: &str) -> DesiredOperator {
 impl World {
     async fn new(on: On) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let location = match on {
-            On::Sqlite => Location::File(folder.path().join("deskplane.db")),
-            On::Postgres => Location::parse(&Cluster::shared().url().await).expect("a URL"),
-        };
-        Self::at(location, folder).await
+        let location = on.location(&folder).await;
+        Self::at(location, folder, on.is_served()).await
     }
 
     /// A new process of the owner on the store at a place, which may be new.
-    async fn at(location: Location, folder: TempDir) -> Self {
-        let store = Store::open(&location).await.expect("the store");
-        let session = store.begin_epoch("owner").await.expect("an epoch");
-        let wakes = store.take_wakes("owner");
-        let mut world = Self { store, session, wakes, location, folder };
+    async fn at(location: Location, folder: TempDir, served: bool) -> Self {
+        let store = Arc::new(Store::open(&location).await.expect("the store"));
+        let serving = if served { Some(Serving::start(store.clone()).await) } else { None };
+        let backend = backend_of(&store, serving.as_ref(), "owner");
+        let session = backend.begin_epoch().await.expect("an epoch");
+        let wakes = backend.take_wakes().expect("the wakes");
+        let mut world = Self { store, serving, session, wakes, location, folder };
         world.hears().await;
         world
+    }
+
+    /// What the tests ask.
+    fn backend(&self) -> Arc<dyn Backend> {
+        backend_of(&self.store, self.serving.as_ref(), &self.session.owner)
     }
 
     /// A store with an account `acme`.
@@ -183,7 +238,7 @@ impl World {
 
     async fn account(&self, name: &str, limits: Limits) -> Result<Row> {
         let desired = DesiredAccount { owner_email: "ada@acme.example".to_owned(), owner_display_name: None, limits };
-        self.store.put_account(&self.session, &tag(RowKind::Account, name), &desired).await
+        self.backend().put_account(&self.session, &tag(RowKind::Account, name), &desired).await
     }
 
     /// Organization `name` in account `acme`, with a first operator `<name>-first`.
@@ -199,7 +254,7 @@ impl World {
         let (tag, desired) = (tag(RowKind::Operator, first), person(first));
         let first = OperatorPut { tag: &tag, desired: &desired, intent: None };
         let (tag, desired) = (self::tag(RowKind::Organization, name), DesiredOrganization::default());
-        self.store.put_organization(&self.session, &tag, &key(account), &desired, Some(first)).await
+        self.backend().put_organization(&self.session, &tag, &key(account), &desired, Some(first)).await
     }
 
     async fn operator(&self, organization: &str, name: &str) -> Result<Row> {
@@ -208,42 +263,42 @@ impl World {
 
     async fn put(&self, organization: &str, name: &str, desired: &DesiredOperator) -> Result<Row> {
         let tag = tag(RowKind::Operator, name);
-        self.store.put_operator(&self.session, &key(organization), OperatorPut { tag: &tag, desired, intent: None }).await
+        self.backend().put_operator(&self.session, &key(organization), OperatorPut { tag: &tag, desired, intent: None }).await
     }
 
     async fn put_with_intent(&self, organization: &str, name: &str, hash: &str) -> Result<Row> {
         let (tag, desired) = (tag(RowKind::Operator, name), person(name));
         let intent = CredentialIntent { hash: hash.to_owned(), secret_name: format!("{name}-credentials") };
         let put = OperatorPut { tag: &tag, desired: &desired, intent: Some(&intent) };
-        self.store.put_operator(&self.session, &key(organization), put).await
+        self.backend().put_operator(&self.session, &key(organization), put).await
     }
 
     async fn department(&self, organization: &str, name: &str, members: &[&str]) -> Result<Row> {
         let members = Some(members.iter().map(|name| key(name)).collect());
         let desired = DesiredDepartment { display_name: name.to_owned(), position: None, members };
-        self.store.put_department(&self.session, &tag(RowKind::Department, name), &key(organization), &desired).await
+        self.backend().put_department(&self.session, &tag(RowKind::Department, name), &key(organization), &desired).await
     }
 
     async fn widget(&self, organization: &str, name: &str) -> Result<Row> {
         let desired = DesiredWidget { display_name: Some(name.to_owned()), ..DesiredWidget::default() };
-        self.store.put_widget(&self.session, &tag(RowKind::Widget, name), &key(organization), &desired).await
+        self.backend().put_widget(&self.session, &tag(RowKind::Widget, name), &key(organization), &desired).await
     }
 
     async fn delete(&self, name: &str) -> Result<()> {
-        self.store.delete(&self.session, &key(name)).await
+        self.backend().delete(&self.session, &key(name)).await
     }
 
     /// Erases to the end; says how many calls it took.
     async fn erase(&self, name: &str) -> Result<usize> {
         let mut calls = 1;
-        while self.store.erase(&self.session, &key(name)).await?.remaining > 0 {
+        while self.backend().erase(&self.session, &key(name)).await?.remaining > 0 {
             calls += 1;
         }
         Ok(calls)
     }
 
     async fn lookup(&self, name: &str) -> Answer {
-        self.store.lookup(&key(name)).await.expect("an answer")
+        self.backend().lookup(&key(name)).await.expect("an answer")
     }
 
     async fn present(&self, name: &str) -> Row {
@@ -268,7 +323,7 @@ impl World {
     /// Names of the objects woken since the last call.
     async fn woken(&mut self) -> Vec<String> {
         let mut names = Vec::new();
-        // Notifications come in the order in which they were sent: behind this one there is nothing of before.
+        // Wakes come in the order in which they were sent: behind this one there is nothing of before.
         if let Some(end) = self.announce("end").await {
             while let Some(wake) = in_time("the last wake", self.wakes.recv()).await.filter(|wake| *wake != end) {
                 names.push(wake.tag.name);
@@ -280,13 +335,18 @@ impl World {
         names
     }
 
-    /// Sends all who listen to the server a wake that is no object's.
+    /// Sends all who listen outside of this process a wake that is no object's.
     async fn announce(&self, name: &str) -> Option<Wake> {
-        let Database::Postgres(database) = self.store.database() else { return None };
         let wake = Wake { tag: tag(RowKind::Account, name), ticket: None };
-        let told = Told { owner: self.session.owner.clone(), wake: wake.clone() };
-        let mut conn = database.connections().acquire().await.expect("a connection");
-        self.store.voice.announce(&mut conn, &[told]).await.expect("a notification");
+        let told = [Told { owner: self.session.owner.clone(), wake: wake.clone() }];
+        match self.store.database() {
+            Database::Sqlite(_) if self.serving.is_none() => return None,
+            Database::Sqlite(_) => self.store.voice.tell(&told),
+            Database::Postgres(database) => {
+                let mut conn = database.connections().acquire().await.expect("a connection");
+                self.store.voice.announce(&mut conn, &told).await.expect("a notification");
+            }
+        }
         Some(wake)
     }
 
@@ -295,10 +355,9 @@ impl World {
     async fn hears(&mut self) {
         let greeted = async {
             while let Some(hello) = self.announce("hello").await {
-                while let Ok(wake) = self.wakes.try_recv() {
-                    if wake == hello {
-                        return;
-                    }
+                let heard = tokio::time::timeout(Duration::from_millis(20), self.wakes.recv()).await;
+                if heard.is_ok_and(|wake| wake == Some(hello)) {
+                    return;
                 }
             }
         };
@@ -308,18 +367,31 @@ impl World {
 
     /// Ends the process, as far as the store can tell, and starts another one.
     async fn restart(&mut self) {
+        self.unplug().await;
         self.store.close().await;
         self.crash().await;
     }
 
     /// The same without a last word.
     async fn crash(&mut self) {
+        let served = self.serving.is_some();
+        self.unplug().await;
         // The lock goes with the store: another file holds the place meanwhile.
-        self.store = Store::open(&self.folder.path().join("other.db")).await.expect("another store");
-        self.store = Store::open(&self.location).await.expect("the store");
-        self.session = self.store.begin_epoch("owner").await.expect("an epoch");
-        self.wakes = self.store.take_wakes("owner");
+        self.store = Arc::new(Store::open(&self.folder.path().join("other.db")).await.expect("another store"));
+        self.store = Arc::new(Store::open(&self.location).await.expect("the store"));
+        if served {
+            self.serving = Some(Serving::start(self.store.clone()).await);
+        }
+        self.session = self.backend().begin_epoch().await.expect("an epoch");
+        self.wakes = self.backend().take_wakes().expect("the wakes");
         self.hears().await;
+    }
+
+    /// Ends the account server, so that nobody but this world has the store.
+    async fn unplug(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.end().await;
+        }
     }
 
     /// Runs SQL as another program would.
@@ -364,6 +436,10 @@ impl World {
         let errors: Vec<_> = findings.into_iter().filter(|finding| finding.level == Level::Error).collect();
         assert!(errors.is_empty(), "{errors:?}");
     }
+}
+
+fn backend_of(store: &Arc<Store>, serving: Option<&Serving>, owner: &str) -> Arc<dyn Backend> {
+    serving.map_or_else(|| Arc::new(Embedded::new(store.clone(), owner)) as Arc<dyn Backend>, Serving::backend)
 }
 
 fn missing<T: std::fmt::Debug>(result: Result<T>) -> (Place, Option<i64>) {

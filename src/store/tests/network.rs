@@ -41,7 +41,7 @@ impl Network {
     /// A world whose store is reached by the network, and its URL without it.
     async fn world(&self) -> (World, String) {
         let url = Cluster::shared().url().await;
-        let world = World::at(self.to(&url), TempDir::new().expect("a temporary folder")).await;
+        let world = World::at(self.to(&url), TempDir::new().expect("a temporary folder"), false).await;
         world.account("acme", seats(2)).await.expect("an account");
         world.organization("org").await.expect("an organization");
         (world, url)
@@ -127,7 +127,7 @@ async fn who_listens_notices_the_silence_and_is_told_what_was_missed() {
     let (mut world, url) = network.world().await;
     world.operator("org", "tom").await.unwrap();
     missing(world.operator("org", "eva").await);
-    let other = World::at(Location::parse(&url).unwrap(), TempDir::new().unwrap()).await;
+    let other = World::at(Location::parse(&url).unwrap(), TempDir::new().unwrap(), false).await;
     network.fall_silent();
     tokio::time::sleep(DEADLINE).await;
     while world.connections().num_idle() > 0 {

@@ -14,7 +14,7 @@ impl World {
         let store = Store::open(&location).await.expect("a new store");
         let session = store.begin_epoch("owner").await.expect("an epoch");
         let wakes = store.take_wakes("owner");
-        let world = Self { store, session, wakes, location, folder };
+        let world = Self { store: Arc::new(store), serving: None, session, wakes, location, folder };
         world.account("acme", UNLIMITED).await.expect("an account");
         world.organization("org").await.expect("an organization");
         (world, cluster)
@@ -24,7 +24,14 @@ impl World {
     pub(super) async fn beside(&self) -> Self {
         let store = Store::open(&self.location).await.expect("the store");
         let (session, wakes) = (self.session.clone(), store.take_wakes(&self.session.owner));
-        Self { store, session, wakes, location: self.location.clone(), folder: TempDir::new().expect("a temporary folder") }
+        Self {
+            store: Arc::new(store),
+            serving: None,
+            session,
+            wakes,
+            location: self.location.clone(),
+            folder: TempDir::new().expect("a temporary folder"),
+        }
     }
 
     /// Waits until that object was given its place.

@@ -46,10 +46,7 @@ async fn racer() {
 async fn two_processes_race_for_the_last_seat_and_one_gets_it() {
     let url = Cluster::shared().url().await;
     let location = Location::parse(&url).unwrap();
-    let store = Store::open(&location).await.unwrap();
-    let session = store.begin_epoch("owner").await.unwrap();
-    let wakes = store.take_wakes("owner");
-    let world = World { store, session, wakes, location, folder: TempDir::new().unwrap() };
+    let world = World::at(location, TempDir::new().unwrap(), false).await;
     let racer = ["--exact", "store::tests::race::racer", "--ignored", "--nocapture"];
     let racer =
         Command::new(std::env::current_exe().unwrap()).args(racer).env(STORE, &url).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();

@@ -27,7 +27,7 @@ impl World {
     async fn aged(&self, organization: &str, ages: &[i64]) {
         let start = |age: &i64| at(NOW) - days(*age) - SignedDuration::from_secs(1);
         let transcripts = ages.iter().map(|age| chat(start(age), &age.to_string())).collect();
-        self.store.add_transcripts(&key(organization).0, transcripts).await.expect("stored");
+        self.store.add_transcripts(&key(organization).0, transcripts, None).await.expect("stored");
     }
 
     /// The ages of an organization's transcripts.
@@ -115,7 +115,7 @@ async fn a_clock_that_was_fast_keeps_nothing_longer(on: On) {
     world.organization("one").await.unwrap();
     world.privacy("one", keeps(7)).await.unwrap();
     let fast = chat(at("2999-01-01T00:00:00Z"), "from the future");
-    world.store.add_transcripts(&key("one").0, vec![fast.clone()]).await.unwrap();
+    world.store.add_transcripts(&key("one").0, vec![fast.clone()], None).await.unwrap();
     assert_eq!(world.transcripts("one").await.0, [fast], "it says what it said");
     assert_eq!(world.store.retain(Timestamp::now() + days(6)).await, Ok(0));
     assert_eq!(world.store.retain(Timestamp::now() + days(8)).await, Ok(1), "counted from when it was stored");
@@ -126,7 +126,7 @@ async fn the_loop_begins_at_once_and_ends_when_asked_to(on: On) {
     world.organization("one").await.unwrap();
     world.privacy("one", keeps(7)).await.unwrap();
     let old = vec![chat(Timestamp::now() - days(8), "old"), chat(Timestamp::now(), "new")];
-    world.store.add_transcripts(&key("one").0, old).await.unwrap();
+    world.store.add_transcripts(&key("one").0, old, None).await.unwrap();
     let stop = CancellationToken::new();
     let watching = async {
         while world.number("SELECT transcripts FROM organizations").await > 1 {}

@@ -54,7 +54,7 @@ impl World {
     pub(super) async fn chats(&self, organization: &str, texts: impl IntoIterator<Item = String>) {
         let transcripts: Vec<_> = texts.into_iter().map(|text| chat(at("2026-11-25T10:00:00Z"), &text)).collect();
         let (count, organization) = (transcripts.len(), key(organization));
-        assert_eq!(self.store.add_transcripts(&organization.0, transcripts).await, Ok(count as u64));
+        assert_eq!(self.store.add_transcripts(&organization.0, transcripts, None).await, Ok(count as u64));
     }
 
     /// Stores so many short chats.
@@ -120,7 +120,7 @@ async fn each_organization_lists_its_own_page_by_page(on: On) {
     let bad = world.store.list_transcripts(&key("one").0, Some(&Cursor("x".to_owned()))).await;
     assert!(matches!(&bad, Err(BackendError::Invalid { field, .. }) if field == "cursor"), "{bad:?}");
     assert_eq!(world.store.list_transcripts("none", None).await, Err(BackendError::ParentNotFound(RowKind::Organization)));
-    let nowhere = world.store.add_transcripts("none", vec![chat(Timestamp::UNIX_EPOCH, "lost")]).await;
+    let nowhere = world.store.add_transcripts("none", vec![chat(Timestamp::UNIX_EPOCH, "lost")], None).await;
     assert_eq!(nowhere, Err(BackendError::ParentNotFound(RowKind::Organization)));
     world.assert_whole().await;
 }
@@ -130,7 +130,7 @@ async fn an_organization_is_named_by_its_id_before_any_key(on: On) {
     let world = World::with_organizations(on, &["one", "thief"]).await;
     let id = world.present("one").await.external_id;
     world.others(&format!("UPDATE organizations SET key = '{id}' WHERE key = 'uid-thief'")).await;
-    world.store.add_transcripts(&id, vec![chat(Timestamp::UNIX_EPOCH, "for one")]).await.unwrap();
+    world.store.add_transcripts(&id, vec![chat(Timestamp::UNIX_EPOCH, "for one")], None).await.unwrap();
     assert_eq!(world.transcripts("one").await.0.len(), 1);
     assert_eq!(world.store.list_transcripts(&id, None).await.unwrap().transcripts.len(), 1);
     assert_eq!(world.number("SELECT transcripts FROM organizations WHERE key <> 'uid-one'").await, 0);
@@ -141,7 +141,7 @@ async fn an_organization_that_stores_none_refuses_and_keeps_what_it_has(on: On) 
     world.chats("one", ["before".to_owned()]).await;
     world.privacy("one", Privacy { store_transcripts: Some(false), ..Privacy::default() }).await.unwrap();
     let id = world.present("one").await.external_id;
-    let refused = world.store.add_transcripts(&key("one").0, vec![chat(Timestamp::UNIX_EPOCH, "no")]).await;
+    let refused = world.store.add_transcripts(&key("one").0, vec![chat(Timestamp::UNIX_EPOCH, "no")], None).await;
     let expected = format!("organization {id} stores no transcripts: its spec.privacy.storeTranscripts is false");
     assert_eq!(refused, Err(BackendError::Forbidden(expected)));
     world.chats("two", ["another organization's".to_owned()]).await;
@@ -157,7 +157,7 @@ async fn visitors_are_anonymous_before_anything_is_written(on: On) {
     let mut transcript = chat(at("2026-11-25T10:00:00Z"), "Hello");
     transcript.visitor =
         Visitor { name: Some("canary-name".to_owned()), email: Some("canary-mail".to_owned()), ip: Some([198, 51, 100, 77].into()) };
-    world.store.add_transcripts(&key("one").0, vec![transcript.clone()]).await.unwrap();
+    world.store.add_transcripts(&key("one").0, vec![transcript.clone()], None).await.unwrap();
     transcript.visitor = Visitor::default();
     assert_eq!(world.transcripts("one").await.0, [transcript]);
     let named = "SELECT COUNT(*) FROM transcripts WHERE content LIKE '%canary%' OR content LIKE '%198.51.100.77%'";
@@ -200,14 +200,14 @@ async fn once_visitors_are_anonymous_no_write_under_way_names_them(on: On) {
 async fn what_is_being_erased_takes_none(on: On) {
     let world = World::with_organizations(on, &["one", "gone"]).await;
     world.store.erase(&world.session, &key("one")).await.unwrap();
-    let refused = world.store.add_transcripts(&key("one").0, vec![chat(Timestamp::UNIX_EPOCH, "no")]).await;
+    let refused = world.store.add_transcripts(&key("one").0, vec![chat(Timestamp::UNIX_EPOCH, "no")], None).await;
     assert!(matches!(&refused, Err(BackendError::Forbidden(why)) if why.contains("is being erased")), "{refused:?}");
     world.erase("one").await.unwrap();
     // An account goes when only organizations without objects are left in it.
     world.store.quarantine(&world.session, &key("gone")).await.unwrap();
     world.chats("gone", ["its object vanished, its visitors did not".to_owned()]).await;
     world.store.erase(&world.session, &key("acme")).await.unwrap();
-    let refused = world.store.add_transcripts(&key("gone").0, vec![chat(Timestamp::UNIX_EPOCH, "no")]).await;
+    let refused = world.store.add_transcripts(&key("gone").0, vec![chat(Timestamp::UNIX_EPOCH, "no")], None).await;
     assert!(matches!(&refused, Err(BackendError::Forbidden(why)) if why.contains("is being erased")), "{refused:?}");
 }
 
@@ -217,7 +217,7 @@ async fn one_that_is_unfit_keeps_all_from_being_written(on: On) {
     for (text, what) in [("t".repeat(MAX_TEXT + 1), "longer than"), ("a\u{0}b".to_owned(), "control characters")] {
         let mut transcripts = vec![good.clone(); TRANSCRIPTS_AT_ONCE];
         transcripts.push(chat(Timestamp::UNIX_EPOCH, &text));
-        let refused = world.store.add_transcripts(&key("one").0, transcripts).await;
+        let refused = world.store.add_transcripts(&key("one").0, transcripts, None).await;
         let says = |message: &str| message.starts_with("number 501: messages[0].text: ") && message.contains(what);
         assert!(
             matches!(&refused, Err(BackendError::Invalid { field, message }) if field == "transcripts" && says(message)),
@@ -225,7 +225,7 @@ async fn one_that_is_unfit_keeps_all_from_being_written(on: On) {
         );
     }
     assert_eq!(world.transcripts("one").await.0.len(), 0);
-    assert_eq!(world.store.add_transcripts(&key("one").0, Vec::new()).await, Ok(0));
+    assert_eq!(world.store.add_transcripts(&key("one").0, Vec::new(), None).await, Ok(0));
 }
 
 #[test]

@@ -66,10 +66,7 @@ async fn second_version(on: On, location: &Location) {
 
 async fn what_the_second_version_held_is_there_in_this_one(on: On) {
     let folder = TempDir::new().expect("a folder");
-    let location = match on {
-        On::Sqlite => Location::File(folder.path().join("deskplane.db")),
-        On::Postgres => Location::parse(&Cluster::shared().url().await).expect("a URL"),
-    };
+    let location = on.location(&folder).await;
     second_version(on, &location).await;
     let refused = Store::open_readonly(&location).await.expect_err("an error").to_string();
     assert!(refused.contains("older version") && refused.contains("start the controller once"), "{refused}");

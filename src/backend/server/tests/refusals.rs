@@ -116,6 +116,10 @@ async fn options_that_cannot_be_are_said_by_their_field() {
     }
     let token = |text: &str| ServerOptions { token: SecretString::from(text), ..good() };
     assert_eq!(field(token("two\nlines")), "token");
+    let owner = |text: &str| ServerOptions { owner: text.to_owned(), ..good() };
+    for bad in ["", " ", "a\nb", "müller"] {
+        assert_eq!(field(owner(bad)), "owner", "{bad}");
+    }
     let rate = |requests_per_second, burst| ServerOptions { rate_limit: Some(RateLimit { requests_per_second, burst }), ..good() };
     assert_eq!(field(rate(0, 1)), "spec.rateLimit");
     assert_eq!(field(rate(1, 0)), "spec.rateLimit");
