@@ -12,7 +12,7 @@ PLANE := $(CURDIR)/target/controlplane
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
-demo: | cargo ## Show the product at work on a real API server, then stop everything (KEEP=1 leaves it up; BACKEND=postgres; CLUSTER=current)
+demo: | cargo ## Show the product at work on a real API server, then stop everything (KEEP=1 leaves it up; BACKEND=postgres or server; CLUSTER=current)
 	@KEEP="$(KEEP)" BACKEND="$(BACKEND)" CLUSTER="$(CLUSTER)" hack/demo
 
 demo-stop: ## Stop what `make demo KEEP=1` left running

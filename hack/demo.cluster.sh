@@ -4,6 +4,7 @@
 # enter_cluster: refuses where the demo would meet what is not its own.
 enter_cluster() {
     headline 'Use the cluster of KUBECONFIG, as a guest'
+    type -P kubectl >/dev/null || fail 'kubectl is missing (1.36 or newer): see https://kubernetes.io/docs/tasks/tools.'
     export KUBECACHEDIR=$folder/kubectl-cache
     # The controller's kubeconfig is made from this one.
     kubectl config view --raw --minify --flatten >"$state/kubeconfig" || fail 'there is no cluster to use: set KUBECONFIG.'
@@ -20,16 +21,25 @@ enter_cluster() {
     entered=yes
 }
 
-# leave_cluster: lets go of what is there still, and removes all that was installed. Once.
+# leave_cluster: lets go of what is there still, and removes all that was installed.
 leave_cluster() {
     [[ ${entered:-} == yes ]] || return 0
-    entered=
     headline 'Remove from the cluster what the demo installed there'
     if kubectl get crd accounts.deskplane.dev >/dev/null 2>&1; then
         run deskplane release --all -A --yes
-        run kubectl delete acct,org,oper,dept,wdgt,cplan,ab --all -A --timeout=60s
+        run kubectl delete acct,org,oper,dept,wdgt --all -A --timeout=60s
+        # Refused until the controller has seen that nobody uses them any more.
+        eventually 'the plans and backends are deleted' kubectl delete cplan,ab --all --timeout=10s
         run_shell 'deskplane manifests | kubectl delete --ignore-not-found --timeout=60s -f -'
     fi
     run kubectl delete --ignore-not-found -f hack/rbac.yaml
     run kubectl delete namespace quickstart --ignore-not-found --timeout=60s
+    entered=
+}
+
+# leave_cluster_anyway: whatever went wrong before; says what it could not remove.
+leave_cluster_anyway() {
+    (leave_cluster) && return
+    echo 'error: not all of it could be removed. What is left: the namespaces quickstart and deskplane-system, and what this lists:' >&2
+    echo '    kubectl get crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,mutatingadmissionpolicy -o name | grep deskplane' >&2
 }

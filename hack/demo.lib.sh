@@ -24,10 +24,12 @@ show() {
 # fail MESSAGE: a step did not do what it says.
 fail() {
     printf '\n%serror: %s%s\n' "$red" "$*" "$plain" >&2
-    if [[ -s $state/controller.log ]]; then
-        printf '%s--- the last lines of the controller'\''s log%s\n' "$dim" "$plain" >&2
-        tail -n 30 "$state/controller.log" >&2
-    fi
+    local program
+    for program in server controller; do
+        [[ -s $state/$program.log ]] || continue
+        printf '%s--- the last lines of the %s'\''s log%s\n' "$dim" "$program" "$plain" >&2
+        tail -n 30 "$state/$program.log" >&2
+    done
     exit 1
 }
 
@@ -66,32 +68,45 @@ row() {
 
 # eventually WHAT COMMAND...: until it succeeds, for at most a minute and as long as the controller runs.
 eventually() {
-    local what=$1 until=$((SECONDS + 60))
+    local program what=$1 until=$((SECONDS + 60))
     shift
     until "$@" >/dev/null 2>&1; do
-        if [[ -n ${controller:-} ]] && ! kill -0 "$controller" 2>/dev/null; then fail "the controller has stopped."; fi
+        for program in server controller; do
+            if [[ -f $state/$program.pid ]] && ! kill -0 "$(cat "$state/$program.pid")" 2>/dev/null; then fail "the $program has stopped."; fi
+        done
         ((SECONDS < until)) || fail "this did not happen within a minute: $what."
         sleep 0.2
     done
 }
 
-# stop_controller: politely, then not. Its exit code is 0 when it ended in order.
-stop_controller() {
+# start NAME COMMAND...: runs it in the background as $state/NAME.pid, with its log in $state/NAME.log.
+start() {
+    local name=$1
+    shift
+    # In a session of its own: Ctrl-C reaches the demo only, which stops all in order.
+    setsid "$@" >"$state/$name.log" 2>&1 </dev/null &
+    echo $! >"$state/$name.pid"
+}
+
+# stop_program NAME: politely, then not. Its exit code is 0 when it ended in order.
+stop_program() {
     local pid until=$((SECONDS + 15)) code=0
-    pid=$(cat "$state/controller.pid" 2>/dev/null) || return 0
-    # The process id may be another program's by now: ours has the folder in its command line.
-    { tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qF -- "$state/"; } 2>/dev/null || return 0
+    pid=$(cat "$state/$1.pid" 2>/dev/null) || return 0
+    # The process id may be another program's by now: ours has the folder in its command line, or its kubeconfig in it.
+    cat "/proc/$pid/cmdline" "/proc/$pid/environ" 2>/dev/null | grep -qaF -- "$state/" || return 0
     kill -TERM "$pid"
     while kill -0 "$pid" 2>/dev/null && ((SECONDS < until)); do sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null || true
-    [[ ${controller:-} != "$pid" ]] || wait "$pid" || code=$?
-    rm -f "$state/controller.pid"
-    return "$code"
+    # 127: it was started by an earlier demo, so its exit code is not ours to know.
+    wait "$pid" 2>/dev/null || code=$?
+    rm -f "$state/$1.pid"
+    ((code == 127)) || return "$code"
 }
 
-# stop_everything: the controller, the control plane, the folder.
+# stop_everything: the programs, the control plane, the folder.
 stop_everything() {
-    stop_controller || true
+    stop_program controller || true
+    stop_program server || true
     [[ ! -d $state/controlplane ]] || hack/controlplane/down "$state/controlplane" 2>/dev/null
     rm -rf "${state:?}"
 }
