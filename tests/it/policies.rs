@@ -102,7 +102,7 @@ async fn the_api_servers_own_type_check_finds_nothing_wrong() {
         let text = plane.kubectl_ok(&["get", "validatingadmissionpolicies", "-l", "app.kubernetes.io/part-of=deskplane", "-o", "json"]);
         let list: Value = serde_json::from_str(&text).unwrap();
         let policies = list["items"].as_array().unwrap();
-        assert_eq!(policies.len(), 10);
+        assert_eq!(policies.len(), 11);
         assert!(!text.contains("expressionWarnings"), "{text}");
         policies.iter().all(|policy| policy["status"]["typeChecking"].is_object()).then_some(()).ok_or("not yet checked")
     })
