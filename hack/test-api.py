@@ -35,6 +35,11 @@ def furnish():
 TURN = furnish()
 
 
+@schemathesis.serializer("application/x-ndjson")
+def lines(context, value):
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
     if path_parameters and "id" in path_parameters and random.random() < 0.5:

@@ -48,7 +48,7 @@ impl Observed {
     /// The limits in an account's row.
     pub fn limits(&self, account: &Key) -> Option<Limits> {
         match &self.rows.get(account)?.fields {
-            Fields::Account(fields) => Some(fields.limits),
+            Fields::Account(fields) => Some(fields.values.limits),
             _ => None,
         }
     }

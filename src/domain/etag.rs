@@ -61,13 +61,14 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::{DesiredAccount, Fields};
+    use super::super::rows::{AccountFields, DesiredAccount, Fields};
     use super::super::seats::Limits;
     use super::*;
 
     fn row(seats: i64) -> Row {
         let limits = Limits { seats, organizations: None, widgets: None };
-        let fields = Fields::Account(DesiredAccount { owner_email: "ada@acme.example".to_owned(), owner_display_name: None, limits });
+        let values = DesiredAccount { owner_email: "ada@acme.example".to_owned(), owner_display_name: None, limits };
+        let fields = Fields::Account(AccountFields { values });
         Row { external_id: "acct_a".to_owned(), tag: None, quarantined: false, fields }
     }
 

@@ -218,7 +218,7 @@ pub struct Row {
 #[serde(tag = "kind")]
 pub enum Fields {
     /// An account.
-    Account(DesiredAccount),
+    Account(AccountFields),
     /// An organization.
     Organization(OrganizationFields),
     /// An operator.
@@ -250,6 +250,14 @@ impl Fields {
             Self::Widget(fields) => fields.organization.as_ref(),
         }
     }
+}
+
+/// An account's row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountFields {
+    /// Values set.
+    pub values: DesiredAccount,
 }
 
 /// An organization's row.

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use crate::backend::Session;
-use crate::domain::rows::{DesiredAccount, Fields, Key, OwnerTag, Row, RowKind};
+use crate::domain::rows::{AccountFields, DesiredAccount, Fields, Key, OwnerTag, Row, RowKind};
 use crate::domain::seats::Limits;
 use crate::domain::text::fold_email;
 
@@ -61,10 +61,12 @@ impl Account {
             external_id: self.head.external_id.clone(),
             tag: self.head.tag(RowKind::Account),
             quarantined: self.head.quarantined,
-            fields: Fields::Account(DesiredAccount {
-                owner_email: self.owner_email.clone(),
-                owner_display_name: self.owner_display_name.clone(),
-                limits: self.limits(),
+            fields: Fields::Account(AccountFields {
+                values: DesiredAccount {
+                    owner_email: self.owner_email.clone(),
+                    owner_display_name: self.owner_display_name.clone(),
+                    limits: self.limits(),
+                },
             }),
         }
     }

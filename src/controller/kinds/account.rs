@@ -71,7 +71,8 @@ fn plan_of(context: &Context, account: &Account, known: Option<&Row>) -> Result<
     let name = &account.spec.plan_ref.name;
     let plan = context.cache().get::<Plan>("", name);
     // Which plan was carried out is told by its limits: the name alone changes nothing in the backend.
-    let has = |plan: &Plan| known.is_some_and(|row| matches!(&row.fields, Fields::Account(fields) if fields.limits == limits_of(plan)));
+    let has =
+        |plan: &Plan| known.is_some_and(|row| matches!(&row.fields, Fields::Account(fields) if fields.values.limits == limits_of(plan)));
     match plan {
         Some(plan) if !plan.terminating() || has(&plan) || !refers_anew(account) => Ok(plan),
         Some(_) => {
@@ -112,7 +113,7 @@ async fn apply(context: &Context, lineage: &Lineage, known: Option<&Arc<Row>>, d
     if let Some(row) = known
         && let Fields::Account(observed) = &row.fields
         && !row.quarantined
-        && diff::account(desired, observed).is_empty()
+        && diff::account(desired, &observed.values).is_empty()
         && !unsettled
     {
         return Ok(row.clone());

@@ -8,7 +8,7 @@ async fn an_account_is_made_changed_read_and_listed() {
     let session = world.begin("owner").await;
     let made = world.put(&session, "/v1/accounts/acme", &account("acme", 10)).await.is(200);
     let row = made.json();
-    assert_eq!((row["kind"].as_str(), row["limits"]["seats"].as_i64()), (Some("Account"), Some(10)), "{row}");
+    assert_eq!((row["kind"].as_str(), row["values"]["limits"]["seats"].as_i64()), (Some("Account"), Some(10)), "{row}");
     assert_eq!(row["tag"], json!({ "kind": "Account", "namespace": "chat", "name": "acme", "key": "acme" }));
     let changed = world.put(&session, "/v1/accounts/acme", &account("acme", 11)).await.is(200);
     assert_ne!(made.header("etag"), changed.header("etag"));
@@ -111,7 +111,7 @@ async fn rows_are_written_and_read_on_conditions() {
     world.ask(put("if-match", format!("W/{second}"), 2)).await.is(412);
     world.ask(put("if-match", "what it was".to_owned(), 2)).await.invalid(400, "if-match");
     world.ask(put("if-none-match", second.clone(), 2)).await.invalid(400, "if-none-match");
-    assert_eq!(world.get(path).await.json()["limits"]["seats"], 2, "nothing else was written");
+    assert_eq!(world.get(path).await.json()["values"]["limits"]["seats"], 2, "nothing else was written");
     for unchanged in [second.clone(), format!("{first}, W/{second}"), "*".to_owned()] {
         let reply = world.ask(ask("GET", path).with("if-none-match", unchanged)).await.is(304);
         assert_eq!((reply.body.as_str(), reply.header("etag")), ("", second.as_str()));
