@@ -23,6 +23,7 @@ use super::rules;
     printcolumn(name = "Paused", type_ = "string", json_path = ".status.conditions[?(@.type=='Paused')].status"),
     printcolumn(name = "Store", type_ = "string", json_path = ".status.storeId", priority = 1),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch", priority = 1),
+    printcolumn(name = "Server", type_ = "string", json_path = ".spec.server.url", priority = 1),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.publicURL", priority = 1),
     printcolumn(name = "Controller", type_ = "string", json_path = ".spec.controllerName", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
@@ -31,7 +32,7 @@ use super::rules;
     doc = "Where accounts live and how the controller reaches it."
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = one_provider())]
+#[x_kube(validation = one_provider(), validation = rate_of_a_server())]
 pub struct AccountBackendSpec {
     /// Which controller serves this backend; a controller of another name writes nothing to it, nor to the accounts on it.
     /// Cannot be changed.
@@ -40,9 +41,17 @@ pub struct AccountBackendSpec {
     #[x_kube(validation = rules::controller_name(), validation = rules::immutable("controllerName"))]
     pub controller_name: String,
     /// The provider `embedded`: accounts live in the store inside the controller (its `--database`). It has no settings: write
-    /// `embedded: {}`. Exactly one provider is set.
+    /// `embedded: {}`. Exactly one provider is set. It may be changed: the store behind it is recognised by its id, and another one
+    /// is not written to until it is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedded: Option<EmbeddedProvider>,
+    /// The provider `server`: accounts live in an account server (`deskplane server`), which several clusters may share. The controller
+    /// needs an `--owner-id` for it. Exactly one provider is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerProvider>,
+    /// How fast the controller may ask the server. Absent: as fast as it can; when the server asks to slow down, it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// Where people log in and widgets load from, such as `https://chat.example`: the base of the `loginURL` in credentials and of a
     /// widget's `embedSnippet`. No slash at the end.
     #[serde(rename = "publicURL", default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +74,47 @@ pub struct AccountBackendSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct EmbeddedProvider {}
 
+/// An account server, and how to reach it. All of it may be changed: whether the same store answers is told by its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerProvider {
+    /// Where the server is, such as `https://accounts.example`. Plain `http://` is for a server on the same machine only: the
+    /// token goes with every request. No slash at the end.
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::server_url())]
+    pub url: String,
+    /// Certificates of the authorities that the server's certificate may come from, in PEM, one after the other. Absent: those that
+    /// the controller's machine or image trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65_536))]
+    #[x_kube(validation = rules::certificates("caBundle"), validation = rules::no_private_key("caBundle"))]
+    pub ca_bundle: Option<String>,
+    /// The Secret with the token that the server gave out, under the key `token`. It is in the controller's own namespace
+    /// (`--secret-namespace`). A change of it counts at once.
+    pub credentials_secret_ref: SecretRef,
+}
+
+/// A reference by name to a Secret in the controller's own namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct SecretRef {
+    /// `metadata.name` of the Secret.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = rules::secret_ref_name())]
+    pub name: String,
+}
+
+/// How fast a server may be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Requests a second in the long run.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub requests_per_second: i32,
+    /// Requests at once, after a rest.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub burst: i32,
+}
+
 fn default_controller_name() -> String {
     super::names::DEFAULT_CONTROLLER_NAME.to_owned()
 }
@@ -75,7 +125,14 @@ fn default_resync_interval() -> String {
 
 /// A provider this version does not know is an unknown field, which the API server drops: what is left has none.
 fn one_provider() -> Rule {
-    Rule::new("has(self.embedded)").message("set exactly one provider; this version knows: embedded (write `embedded: {}`)")
+    Rule::new("has(self.embedded) != has(self.server)").message(
+        "set exactly one provider; this version knows: embedded (write `embedded: {}`) and server (with url and credentialsSecretRef)",
+    )
+}
+
+fn rate_of_a_server() -> Rule {
+    Rule::new("!has(self.rateLimit) || has(self.server)")
+        .message("rateLimit is for a server: take it away, or set server instead of embedded")
 }
 
 impl AccountBackendSpec {

@@ -121,6 +121,38 @@ pub(super) fn base_url(field: &str) -> Rule {
     matches(&format!(r"^https?://{HOST}{PORT}?(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*$"), &message)
 }
 
+/// The URL of an account server: with TLS, but for one on the same machine.
+pub(super) fn server_url() -> Rule {
+    let loopback = r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])";
+    let path = r"(/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*";
+    matches(
+        &format!("^(https://{HOST}|http://{loopback}){PORT}?{path}$"),
+        "url must be https://, a host in small letters, perhaps :port and a path, such as https://accounts.example \
+         (http:// only for localhost, 127.0.0.1 or [::1]): no slash at the end, no '?' or '#', no user name or password",
+    )
+}
+
+/// Certificates in PEM. Whether they can be read is for the controller to say.
+pub(super) fn certificates(field: &str) -> Rule {
+    let message = format!("{field} must hold certificates in PEM: -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----");
+    matches("(?s)-----BEGIN CERTIFICATE-----.+-----END CERTIFICATE-----", &message)
+}
+
+/// See [`certificates`].
+pub(super) fn no_private_key(field: &str) -> Rule {
+    let message =
+        format!("{field} must not hold a private key: whoever may read this object could read it. Take it out, and replace that key");
+    Rule::new("!self.contains('PRIVATE KEY')").message(message.as_str())
+}
+
+/// The name of the Secret that an object of the whole cluster names.
+pub(super) fn secret_ref_name() -> Rule {
+    matches(
+        OBJECT_NAME,
+        "name must be the metadata.name of a Secret in the controller's namespace and nothing else: small letters, digits, '-' and '.'",
+    )
+}
+
 /// A colour of the web.
 pub(super) fn color() -> Rule {
     matches("^#[0-9A-Fa-f]{6}$", "color must be #rrggbb in hexadecimal, such as \"#0b7285\" (in quotes: YAML reads a bare # as a comment)")

@@ -9,8 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::names::DEFAULT_CONTROLLER_NAME;
+use crate::backend::Backend;
 use crate::backend::embedded::Embedded;
-use crate::controller::{self, Config, LeaseConfig, cluster_id};
+use crate::controller::{self, Config, Connections, LeaseConfig, Servers, cluster_id};
 use crate::store::{Location, Store, retention};
 
 use super::connect::ClusterArgs;
@@ -31,6 +32,9 @@ Examples:
   # With the accounts in PostgreSQL; the password is in PGPASSWORD, or in the file that PGPASSFILE names
   deskplane controller --database 'postgres://deskplane@db.example/deskplane?sslrootcert=/etc/db/ca.crt'
 
+  # With the accounts in an account server, which AccountBackends name
+  deskplane controller --database none --owner-id cluster-1
+
   # For two namespaces only
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
 
@@ -38,6 +42,12 @@ One controller writes to a store: a second one on the same file ends, and says w
 
 /// How a store is named: also for the `store` verbs.
 pub const DATABASES: &str = "sqlite://PATH | postgres://USER@HOST/DATABASE";
+
+/// The same for a controller, which can do without.
+const DATABASES_OR_NONE: &str = "sqlite://PATH | postgres://USER@HOST/DATABASE | none";
+
+/// Instead of a store: this process has none.
+const NO_DATABASE: &str = "none";
 
 /// The store, where none is named.
 pub const DEFAULT_DATABASE: &str = "sqlite://deskplane.db";
@@ -48,12 +58,16 @@ const CLOSING: Duration = Duration::from_secs(15);
 /// Arguments of `deskplane controller`.
 #[derive(Args, Debug)]
 pub struct ControllerArgs {
-    /// The store of the embedded backend: a file, made if it does not exist, or a database
-    #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES, default_value = DEFAULT_DATABASE)]
+    /// The store of the embedded backend: a file, made if it does not exist, or a database; none: all accounts are in servers
+    #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES_OR_NONE, default_value = DEFAULT_DATABASE)]
     pub database: SecretString,
-    /// Whose rows these are, when several clusters share a backend [default: UID of the namespace kube-system]
+    /// Whose rows these are, when several clusters share a backend; needed for AccountBackends with a server [default: UID of the
+    /// namespace kube-system]
     #[arg(long, env = "DESKPLANE_OWNER_ID", value_name = "ID")]
     pub owner_id: Option<String>,
+    /// Namespace of the Secrets that AccountBackends name [default: the pod's, or the one of the kubeconfig's context]
+    #[arg(long, env = "DESKPLANE_SECRET_NAMESPACE", value_name = "NAME")]
+    pub secret_namespace: Option<String>,
     /// Look after this namespace only; can be given several times [default: all]
     #[arg(long = "namespace", short = 'n', env = "DESKPLANE_NAMESPACES", value_name = "NAME", value_delimiter = ',')]
     pub namespaces: Vec<String>,
@@ -75,7 +89,7 @@ pub struct ControllerArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Several controllers on one PostgreSQL, of which the one that holds a Lease works")]
+#[command(next_help_heading = "Several controllers on one PostgreSQL or server, of which the one that holds a Lease works")]
 struct LeaseArgs {
     /// Work without a Lease: the controller that started last works, and the others end
     #[arg(long, env = "DESKPLANE_NO_LEASE")]
@@ -95,29 +109,32 @@ struct LeaseArgs {
 pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     args.log.start()?;
     let kube = args.cluster.config().await?;
-    let location = Location::parse(args.database.expose_secret())?;
-    let owner = match args.owner_id {
-        Some(owner) => owner,
-        None => cluster_id(&kube).await?,
+    let location = location(args.database.expose_secret())?;
+    let own = match &location {
+        Some(location) => Some(open(location, args.owner_id.clone(), &kube).await?),
+        None => None,
     };
-    let store = Arc::new(Store::open(&location).await?);
-    tracing::info!(database = %location, store = store.id(), "the store is open");
-    let lease = args.lease.for_store(&location, &kube)?;
+    let (store, embedded) = own.unzip();
+    let lease = args.lease.for_store(location.as_ref(), &kube)?;
     let stop = CancellationToken::new();
     let config = Config {
+        secret_namespace: args.secret_namespace.unwrap_or_else(|| kube.default_namespace.clone()),
         kube,
         controller_name: args.controller_name,
         namespaces: args.namespaces,
+        owner_id: args.owner_id,
         listen: args.listen,
         workers: usize::from(args.workers),
         lease,
     };
+    let connections = Connections::new(embedded, Box::new(Servers));
     let run = async {
         let work = async {
-            let ended = controller::run(config, Arc::new(Embedded::new(store.clone(), owner)), stop.clone()).await;
+            let ended = controller::run(config, connections, stop.clone()).await;
             stop.cancel();
             ended
         };
+        let Some(store) = store else { return work.await };
         // Also by one that stands by: what is too old is so whoever leads.
         let (ended, ()) = tokio::join!(work, retention::run(&store, &stop));
         if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
@@ -130,11 +147,27 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
+/// The store that `--database` names; `None`: none.
+pub fn location(database: &str) -> Result<Option<Location>, CliError> {
+    if database == NO_DATABASE { Ok(None) } else { Ok(Some(Location::parse(database)?)) }
+}
+
+/// The controller's own store, and the backend that stands on it.
+async fn open(location: &Location, owner: Option<String>, kube: &kube::Config) -> Result<(Arc<Store>, Arc<dyn Backend>), CliError> {
+    let owner = match owner {
+        Some(owner) => owner,
+        None => cluster_id(kube).await?,
+    };
+    let store = Arc::new(Store::open(location).await?);
+    tracing::info!(database = %location, store = store.id(), "the store is open");
+    Ok((store.clone(), Arc::new(Embedded::new(store, owner))))
+}
+
 impl LeaseArgs {
     /// A store that several can open needs one who works. A file's lock says who that is.
-    fn for_store(self, location: &Location, kube: &kube::Config) -> Result<Option<LeaseConfig>, CliError> {
+    fn for_store(self, location: Option<&Location>, kube: &kube::Config) -> Result<Option<LeaseConfig>, CliError> {
         let Self { no_lease, lease_namespace, lease_name, lease_seconds } = self;
-        if no_lease || matches!(location, Location::File(_)) {
+        if no_lease || matches!(location, Some(Location::File(_))) {
             return Ok(None);
         }
         let random = getrandom::u64().map_err(|error| CliError::Start(format!("the system's random source: {error}")))?;

@@ -11,16 +11,15 @@ use kube::Api;
 use crate::api::condition::Reason;
 use crate::api::names::default_organization;
 use crate::api::{Account, Organization};
-use crate::backend::BackendError;
 use crate::domain::confirmation::{AccountFacts, OrganizationFacts};
 use crate::domain::holding::{self, Hold, Verdict};
 use crate::domain::rows::{Answer, Key, Row, RowKind};
 
 use super::connection::Connection;
-use super::context::{BackendState, CALL_DEADLINE, Context, is_ours};
+use super::context::Context;
 use super::failure::{Failure, Stop};
 use super::guard::Guard;
-use super::lineage::served_connection;
+use super::locate::locate;
 use super::object::{Kind, Meta, ObjectName};
 use super::runner::Cleanup;
 
@@ -63,74 +62,25 @@ impl Subject<'_> {
 
 /// Asks the store about a Terminating object; a ticket is dropped on the way.
 pub async fn look_up(context: &Context, subject: &Subject<'_>) -> Result<Found, Stop> {
-    let (connection, served) = connection_of(context, subject)?;
+    let Some((connection, answer)) = locate(context, subject).await? else { return Ok(Found::Nothing) };
     let key = subject.key();
-    match context.read(&connection, async |backend| backend.lookup(&key).await).await? {
-        Answer::Present(row) => Ok(Found::Row(connection, row)),
+    match answer {
+        Answer::Present(row) => return Ok(Found::Row(connection, row)),
         Answer::Waiting(_) => {
             let account =
                 subject.account.as_ref().map_or_else(|| subject.object_name(), |account| super::object::name_of(account.as_ref()));
             context.write(&connection, &account, async |backend, session| backend.drop_ticket(session, &key).await).await?;
-            connection.observed().forget(&key);
-            Ok(Found::Nothing)
         }
-        Answer::Erased | Answer::Released => {
-            connection.observed().forget(&key);
-            Ok(Found::Nothing)
-        }
-        Answer::Unknown => {
-            let here = bounded(connection.first_contact()).await?;
-            let elsewhere = subject.evidence.0.is_some() && subject.evidence.1.is_some_and(|store| store != here.store_id);
-            if elsewhere && !served {
-                let message = "status.storeId names a store that no AccountBackend of this object stands for. Bring the AccountBackend back, \
-                     or let go without touching the store: annotate the Organization or Account with deskplane.dev/release.";
-                return Err(Failure::new(Reason::BackendNotFound, message).into());
-            }
-            Ok(Found::Nothing)
-        }
+        Answer::Erased | Answer::Released | Answer::Unknown => {}
     }
-}
-
-/// The connection to ask, and whether the object's own `AccountBackend` vouches for it. Without a way there, the embedded store is
-/// asked: a typo in a reference must not hold an object for ever.
-fn connection_of(context: &Context, subject: &Subject<'_>) -> Result<(Arc<Connection>, bool), Stop> {
-    let without = || embedded(context).map(|connection| (connection, false));
-    let Some(account) = &subject.account else { return without() };
-    match served_connection(context, account) {
-        Ok(connection) => Ok((connection, true)),
-        Err(Stop::Failure(failure)) if failure.reason == Reason::BackendNotFound => without(),
-        Err(stop) => Err(stop),
-    }
-}
-
-/// The embedded store, unless there is an `AccountBackend` and none has found it to be the one we know: another store's answer is none
-/// (rule 13).
-pub fn embedded(context: &Context) -> Result<Arc<Connection>, Stop> {
-    let mut refused = None;
-    let backends = context.cache().names_of_backends().into_iter();
-    let ours = backends.filter(|name| is_ours(context, &ObjectName::cluster(Kind::AccountBackend, name)));
-    for backend in ours {
-        match context.backend_state(&backend) {
-            Some(BackendState::Verified(connection)) => return Ok(connection),
-            Some(BackendState::Refused(failure)) => refused = Some(failure),
-            None => {
-                let name = ObjectName::cluster(Kind::AccountBackend, &backend);
-                if context.queue.active(&name) {
-                    return Err(Stop::Deferred(name));
-                }
-                let message =
-                    format!("{name} has not been reached yet: is it paused, or can it not be read? See: kubectl describe ab {backend}");
-                refused = Some(Failure::new(Reason::BackendUnreachable, message));
-            }
-        }
-    }
-    refused.map_or_else(|| Ok(context.embedded.clone()), |failure| Err(failure.with_backoff().into()))
+    connection.observed().forget(&key);
+    Ok(Found::Nothing)
 }
 
 /// Clears up after a Terminating operator, department or widget.
 pub async fn member(context: &Context, subject: &Subject<'_>) -> Result<Cleanup, Stop> {
     // Without a look at the store or the parents: thousands go together.
-    if context.embedded.observed().goes_with_organization(&subject.key()) {
+    if context.connections.all().iter().any(|connection| connection.observed().goes_with_organization(&subject.key())) {
         return Err(Stop::WithParent);
     }
     let Found::Row(connection, row) = look_up(context, subject).await? else { return Ok(Cleanup::LetGo) };
@@ -269,10 +219,4 @@ pub fn account_facts(account: &Account) -> AccountFacts<'_> {
         protected: account.spec.deletion_protection,
         terminating: account.terminating(),
     }
-}
-
-/// A read of the backend under a deadline.
-pub async fn bounded<T>(call: impl Future<Output = Result<T, BackendError>>) -> Result<T, Stop> {
-    let late = || Err(BackendError::Transient(format!("no answer within {} s", CALL_DEADLINE.as_secs())));
-    Ok(tokio::time::timeout(CALL_DEADLINE, call).await.unwrap_or_else(|_| late())?)
 }

@@ -1,15 +1,20 @@
-//! The connection to one backend: its session, and what it was last seen to hold.
+//! The connection to one store: the ways that lead to it, our session in it, and what it was last seen to hold.
 //!
-//! It opens after the store was verified to be the one we know (rule 13): only then an epoch is taken and the store is swept.
+//! There is one for each store, whoever's way leads there: a second session of ours would fence the first. Ways come and go (a token is
+//! changed, an `AccountBackend` moves to another URL); the session and what was observed stay. It opens after the store was verified to be
+//! the one we know (rule 13): only then an epoch is taken and the store is swept.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as Task, Poll};
 
 use tokio::sync::OnceCell;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
-use crate::backend::{Backend, BackendError, Identity, Result, Session};
+use crate::backend::{Backend, BackendError, Identity, Result, Session, Wake};
 
-use super::observed::{Observed, Sweep};
-use crate::domain::rows::OwnerTag;
+use super::observed::Observed;
 
 /// What was asked of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,53 +33,165 @@ struct Trouble {
     refuses_writes: bool,
 }
 
-/// A backend and our standing with it.
+/// A way to a store.
+#[derive(Clone)]
+pub enum Way {
+    /// The store inside this process: whichever `AccountBackend` leads there.
+    Embedded(Arc<dyn Backend>),
+    /// Through a server, as the `AccountBackend` of this name says.
+    Server(String, Arc<dyn Backend>),
+}
+
+impl Way {
+    /// What is at its end.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        match self {
+            Self::Embedded(backend) | Self::Server(_, backend) => backend,
+        }
+    }
+}
+
+/// The ways to a store, of which one is used.
+#[derive(Default)]
+struct Ways {
+    embedded: Option<Arc<dyn Backend>>,
+    servers: Vec<(String, Arc<dyn Backend>)>,
+    wakes: Option<UnboundedReceiver<Wake>>,
+}
+
+impl Ways {
+    fn used(&self) -> Option<&Arc<dyn Backend>> {
+        self.embedded.as_ref().or_else(|| self.servers.last().map(|(_, backend)| backend))
+    }
+
+    /// Changes the ways. When another one is used from here on, wakes come by that one.
+    fn change(&mut self, change: impl FnOnce(&mut Self)) {
+        let before = self.used().cloned();
+        change(self);
+        let same = match (&before, self.used()) {
+            (Some(before), Some(used)) => Arc::ptr_eq(before, used),
+            (before, used) => before.is_none() && used.is_none(),
+        };
+        if !same {
+            self.wakes = self.used().and_then(|used| used.take_wakes());
+        }
+    }
+}
+
+/// A store and our standing with it.
 pub struct Connection {
-    /// The backend.
-    pub backend: Arc<dyn Backend>,
-    first_contact: OnceCell<Identity>,
+    /// Id of the store.
+    pub store_id: String,
+    ways: Mutex<Ways>,
     session: OnceCell<Session>,
     swept: OnceCell<()>,
     epoch_recorded: OnceCell<()>,
+    /// When the last sweep began; held by the one that is under way.
+    pub last_sweep: tokio::sync::Mutex<Option<Instant>>,
     trouble: Mutex<Option<Trouble>>,
     observed: Mutex<Observed>,
 }
 
 impl Connection {
     /// A connection that is not open yet.
-    pub fn new(backend: Arc<dyn Backend>) -> Self {
+    pub fn new(store_id: String) -> Self {
         Self {
-            backend,
-            first_contact: OnceCell::new(),
+            store_id,
+            ways: Mutex::default(),
             session: OnceCell::new(),
             swept: OnceCell::new(),
             epoch_recorded: OnceCell::new(),
+            last_sweep: tokio::sync::Mutex::default(),
             trouble: Mutex::default(),
             observed: Mutex::default(),
         }
     }
 
-    /// Which store this is, and how far it was before we took our epoch.
-    pub async fn first_contact(&self) -> Result<&Identity> {
-        self.first_contact.get_or_try_init(|| self.backend.identify()).await
+    /// Takes a way into use, in the place of an earlier one of the same `AccountBackend`.
+    pub fn join(&self, way: Way) {
+        lock(&self.ways).change(|ways| match way {
+            Way::Embedded(backend) => ways.embedded = Some(backend),
+            Way::Server(name, backend) if !ways.servers.iter().any(|(one, known)| *one == name && Arc::ptr_eq(known, &backend)) => {
+                ways.servers.retain(|(one, _)| *one != name);
+                ways.servers.push((name, backend));
+            }
+            Way::Server(..) => {}
+        });
     }
 
-    /// Takes our epoch and sweeps the store, once. True: just now.
-    pub async fn open(&self) -> Result<bool> {
-        self.session.get_or_try_init(|| self.backend.begin_epoch()).await?;
+    /// The way of an `AccountBackend` to its server leads here no more. The store inside this process stays where it is.
+    pub fn leave(&self, name: &str) {
+        lock(&self.ways).change(|ways| ways.servers.retain(|(one, _)| one != name));
+    }
+
+    /// Whether this way leads here.
+    pub fn has(&self, way: &Way) -> bool {
+        let ways = lock(&self.ways);
+        match way {
+            Way::Embedded(_) => ways.embedded.is_some(),
+            Way::Server(name, backend) => ways.servers.iter().any(|(one, known)| one == name && Arc::ptr_eq(known, backend)),
+        }
+    }
+
+    /// The backend to ask.
+    pub fn backend(&self) -> Result<Arc<dyn Backend>> {
+        let none = || BackendError::Transient("no AccountBackend leads to this store any more".to_owned());
+        lock(&self.ways).used().cloned().ok_or_else(none)
+    }
+
+    /// What the store wakes.
+    pub fn poll_wakes(&self, task: &mut Task<'_>) -> Poll<Wake> {
+        let mut ways = lock(&self.ways);
+        let Some(wakes) = &mut ways.wakes else { return Poll::Pending };
+        match wakes.poll_recv(task) {
+            Poll::Ready(Some(wake)) => Poll::Ready(wake),
+            Poll::Ready(None) => {
+                ways.wakes = None;
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes our epoch by `begin` and sweeps the store by `sweep`, each once. True: just now.
+    pub async fn open(&self, begin: impl Future<Output = Result<Session>>, sweep: impl Future<Output = Result<()>>) -> Result<bool> {
+        let begin = async {
+            let session = begin.await?;
+            if session.store_id != self.store_id {
+                return Err(BackendError::WrongStore { found: session.store_id });
+            }
+            Ok(session)
+        };
+        self.session.get_or_try_init(|| begin).await?;
         let mut now = false;
-        self.swept
-            .get_or_try_init(|| async {
-                now = true;
-                self.sweep().await.map(|_| ())
-            })
-            .await?;
+        let sweep = async {
+            now = true;
+            sweep.await
+        };
+        self.swept.get_or_try_init(|| sweep).await?;
         Ok(now)
     }
 
     /// Our session, when the connection is open.
     pub fn session(&self) -> Option<&Session> {
         self.swept.get().and_then(|()| self.session.get())
+    }
+
+    /// Our epoch, once it is taken.
+    pub fn epoch(&self) -> Option<i64> {
+        self.session.get().map(|session| session.epoch)
+    }
+
+    /// Whether who answered is the store of this connection, and as far as we knew it to be before: `ours` is our epoch by then.
+    pub fn confirm(&self, ours: Option<i64>, found: &Identity) -> Result<()> {
+        if found.store_id != self.store_id {
+            return Err(BackendError::WrongStore { found: found.store_id.clone() });
+        }
+        match ours {
+            Some(ours) if found.epoch < ours => Err(BackendError::WrongStore { found: format!("an older copy of {}", found.store_id) }),
+            Some(ours) if found.epoch > ours => Err(BackendError::Fenced { current: found.epoch }),
+            _ => Ok(()),
+        }
     }
 
     /// Runs `record` once, before the first write of our epoch: an older copy of the store is recognised by it later.
@@ -92,12 +209,12 @@ impl Connection {
 
     /// Why the last call failed, if the backend could not be reached by it.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|trouble| trouble.message.clone())
+        lock(&self.trouble).as_ref().map(|trouble| trouble.message.clone())
     }
 
     /// Remembers how the last call ended. True: the backend was just lost, or is back.
     pub fn hear<T>(&self, call: Call, result: &Result<T>) -> bool {
-        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.trouble);
         let trouble = match result {
             Err(error) if error.is_unreachable() => {
                 let answered = call == Call::Write && matches!(error, BackendError::Transient(_));
@@ -113,33 +230,10 @@ impl Connection {
 
     /// What the backend holds, as last seen.
     pub fn observed(&self) -> MutexGuard<'_, Observed> {
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.observed)
     }
+}
 
-    /// Pages through all accounts and their rows. Returns the tags of the rows that differ from what was known.
-    pub async fn sweep(&self) -> Result<Vec<OwnerTag>> {
-        self.observed().begin_sweep();
-        let mut sweep = Sweep::default();
-        let mut after = None;
-        loop {
-            let (accounts, next) = self.backend.accounts(after).await?;
-            for tag in accounts.into_iter().filter_map(|row| row.tag) {
-                self.sweep_account(&tag, &mut sweep).await?;
-            }
-            let Some(next) = next else { break };
-            after = Some(next);
-        }
-        Ok(self.observed().end_sweep(sweep))
-    }
-
-    async fn sweep_account(&self, account: &OwnerTag, sweep: &mut Sweep) -> Result<()> {
-        let mut after = None;
-        loop {
-            let page = self.backend.page(&account.key, after).await?;
-            sweep.rows.extend(page.rows);
-            sweep.tickets.extend(page.tickets);
-            let Some(next) = page.next else { return Ok(()) };
-            after = Some(next);
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,20 +9,22 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::AccountBackend;
 use crate::api::condition::Reason;
+use crate::api::{Account, AccountBackend};
 use crate::backend::{Backend, BackendError, Session};
 use crate::domain::rows::Key;
 
 use super::cache::{Cache, Cached, Entry};
-use super::connection::{Call, Connection};
+use super::connection::{Call, Connection, Way};
+use super::connections::Connections;
 use super::failure::{Failure, Stop};
 use super::mapping;
 use super::metrics::Metrics;
 use super::object::{Kind, Managed, Meta, ObjectName};
 use super::queue::Queue;
+use super::secrets::Secrets;
 use super::usage::Marks;
-use super::{report, watch};
+use super::{kinds, report, watch};
 
 /// How long one call to the backend may take.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -34,6 +36,10 @@ pub struct Scope {
     pub controller_name: String,
     /// The namespaces to look at; empty: all.
     pub namespaces: Vec<String>,
+    /// Whose rows these are in a server, if that was said.
+    pub owner_id: Option<String>,
+    /// Our own namespace: where the Secrets of servers are.
+    pub secret_namespace: String,
 }
 
 impl Scope {
@@ -60,8 +66,10 @@ pub struct Context {
     pub scope: Scope,
     /// The work.
     pub queue: Queue,
-    /// The embedded store's connection.
-    pub embedded: Arc<Connection>,
+    /// The connections to the stores.
+    pub connections: Connections,
+    /// The Secrets with the tokens of servers.
+    pub secrets: Secrets,
     /// Publishes Events.
     pub recorder: Recorder,
     /// Counts.
@@ -82,7 +90,7 @@ impl Context {
     pub fn new(
         client: Client,
         scope: Scope,
-        embedded: Arc<Connection>,
+        connections: Connections,
         recorder: Recorder,
         metrics: Metrics,
         stop: CancellationToken,
@@ -91,7 +99,8 @@ impl Context {
             client,
             scope,
             queue: Queue::default(),
-            embedded,
+            connections,
+            secrets: Secrets::default(),
             recorder,
             metrics,
             marks: Marks::default(),
@@ -140,7 +149,8 @@ impl Context {
         let mut backends = lock(&self.backends);
         let before = backends.get(name);
         let same = match (before, &state) {
-            (Some(BackendState::Verified(_)), Some(BackendState::Verified(_))) | (None, None) => true,
+            (Some(BackendState::Verified(before)), Some(BackendState::Verified(now))) => Arc::ptr_eq(before, now),
+            (None, None) => true,
             (Some(BackendState::Refused(old)), Some(BackendState::Refused(new))) => old.reason == new.reason && old.message == new.message,
             _ => false,
         };
@@ -198,16 +208,12 @@ impl Context {
     ) -> Result<T, Stop> {
         let not_open = || Failure::new(Reason::BackendUnreachable, "The backend has not been reached yet.").with_backoff();
         let session = connection.session().ok_or_else(not_open)?;
-        connection.before_first_write(|| self.record_epoch(session)).await?;
-        let lost = || Err(BackendError::OutcomeUnknown(format!("no answer within {} s", CALL_DEADLINE.as_secs())));
-        let result = tokio::time::timeout(CALL_DEADLINE, operation(connection.backend.as_ref(), session)).await.unwrap_or_else(|_| lost());
+        connection.before_first_write(|| self.record_epoch(connection, session)).await?;
+        let late = BackendError::OutcomeUnknown;
+        let result = self.call(connection, Call::Write, late, async |backend| operation(backend, session).await).await;
         self.marks.mark(account.clone());
-        self.hear(connection, Call::Write, &result);
         if let Err(error) = &result {
             self.metrics.backend_error(error);
-            if let BackendError::Fenced { current } = error {
-                self.fenced(format!("epoch {} was taken over by epoch {current}", session.epoch));
-            }
         }
         Ok(result?)
     }
@@ -218,17 +224,123 @@ impl Context {
         connection: &Connection,
         question: impl AsyncFnOnce(&dyn Backend) -> Result<T, BackendError>,
     ) -> Result<T, Stop> {
-        let late = || Err(BackendError::Transient(format!("no answer within {} s", CALL_DEADLINE.as_secs())));
-        let result = tokio::time::timeout(CALL_DEADLINE, question(connection.backend.as_ref())).await.unwrap_or_else(|_| late());
-        self.hear(connection, Call::Read, &result);
-        Ok(result?)
+        Ok(self.ask(connection, question).await?)
     }
 
-    /// Takes note of how a call ended. The `AccountBackend` objects say whether their backend can be reached.
-    pub fn hear<T>(&self, connection: &Connection, call: Call, result: &Result<T, BackendError>) {
+    /// The same, with the backend's own error.
+    pub async fn ask<T>(
+        &self,
+        connection: &Connection,
+        question: impl AsyncFnOnce(&dyn Backend) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        self.call(connection, Call::Read, BackendError::Transient, question).await
+    }
+
+    /// Asks whether the store is still the one of the connection. What another one says of our objects is nothing to us (rule 13).
+    pub async fn confirm(&self, connection: &Connection) -> Result<(), BackendError> {
+        let ours = connection.epoch();
+        let found = self.ask(connection, async |backend| backend.identify().await).await?;
+        let confirmed = connection.confirm(ours, &found);
+        self.mind(connection, &confirmed);
+        confirmed
+    }
+
+    async fn call<T>(
+        &self,
+        connection: &Connection,
+        call: Call,
+        late: impl FnOnce(String) -> BackendError,
+        work: impl AsyncFnOnce(&dyn Backend) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        let backend = connection.backend()?;
+        let result = tokio::time::timeout(CALL_DEADLINE, work(backend.as_ref())).await.unwrap_or_else(|_| Err(late(no_answer())));
+        let result = match result {
+            // By a way, or with a token, that is not in use any more: to be tried again.
+            Err(BackendError::CredentialsInvalid) if !self.refuses_us(&backend) || connection.backend().is_ok() => {
+                Err(BackendError::Transient("the credentials were changed meanwhile".to_owned()))
+            }
+            result => result,
+        };
+        self.heard(connection, call, &result);
+        self.mind(connection, &result);
+        result
+    }
+
+    /// Takes note of whether a call reached the backend. The `AccountBackend` objects say so.
+    pub fn heard<T>(&self, connection: &Connection, call: Call, result: &Result<T, BackendError>) {
         if connection.hear(call, result) {
-            let names = self.cache().names_of_backends();
-            self.queue.push_all(names.iter().map(|name| ObjectName::cluster(Kind::AccountBackend, name)));
+            self.queue.push_all(self.standing_on(connection));
+        }
+    }
+
+    /// What an error says about the whole connection.
+    fn mind<T>(&self, connection: &Connection, result: &Result<T, BackendError>) {
+        match result {
+            Err(BackendError::Fenced { current }) => {
+                let ours = connection.epoch().unwrap_or_default();
+                self.fenced(format!("epoch {ours} was taken over by epoch {current} in the store {}", connection.store_id));
+            }
+            Err(BackendError::WrongStore { .. }) => self.queue.push_all(self.standing_on(connection)),
+            _ => {}
+        }
+    }
+
+    /// The server refuses the token that this backend comes with: nobody asks it again until the Secret changes. False: another token is in
+    /// use by now.
+    pub fn refuses_us(&self, backend: &Arc<dyn Backend>) -> bool {
+        let names = self.connections.refuse(backend);
+        for name in &names {
+            let object = self.cache().get::<AccountBackend>("", name);
+            let Some(object) = object else { continue };
+            self.refuse(name, kinds::token_refused(self, &object));
+            self.queue.push(ObjectName::cluster(Kind::AccountBackend, name));
+        }
+        !names.is_empty()
+    }
+
+    /// A backend is of no use, for this reason: nobody asks it any more.
+    pub fn refuse(&self, name: &str, failure: Failure) {
+        self.connections.leave(name);
+        self.set_backend_state(name, Some(BackendState::Refused(failure)));
+    }
+
+    /// A backend is the one we know, and is reached by this way.
+    pub fn verified(&self, name: &str, connection: &Arc<Connection>) {
+        self.set_backend_state(name, Some(BackendState::Verified(connection.clone())));
+    }
+
+    /// An `AccountBackend` object is gone.
+    pub fn forget_backend(&self, name: &str) {
+        self.connections.forget(name);
+        self.set_backend_state(name, None);
+    }
+
+    /// The connection on which a backend stands, if it is verified, and reached by this way.
+    pub fn stands_by(&self, name: &str, way: &Way) -> Option<Arc<Connection>> {
+        match self.backend_state(name) {
+            Some(BackendState::Verified(connection)) if connection.has(way) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The verified `AccountBackend` objects that stand on a connection.
+    pub fn standing_on(&self, connection: &Connection) -> Vec<ObjectName> {
+        let stands = |state: &BackendState| matches!(state, BackendState::Verified(on) if std::ptr::eq(on.as_ref(), connection));
+        let mut names: Vec<_> = lock(&self.backends).iter().filter(|(_, state)| stands(state)).map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names.iter().map(|name| ObjectName::cluster(Kind::AccountBackend, name)).collect()
+    }
+
+    /// The connection on which an object stands, by its Account's `backendRef`; `None`: there is no way there, or it is not verified.
+    pub fn connection_of(&self, object: &ObjectName) -> Option<Arc<Connection>> {
+        let backend = {
+            let cache = self.cache();
+            let account = cache.account_of(object)?;
+            cache.get::<Account>(&account.namespace, &account.name)?.spec.backend_ref.name.clone()
+        };
+        match self.backend_state(&backend)? {
+            BackendState::Verified(connection) => Some(connection),
+            BackendState::Refused(_) => None,
         }
     }
 
@@ -244,13 +356,8 @@ impl Context {
     }
 
     /// Writes our epoch into the status of every `AccountBackend` that stands on this connection.
-    async fn record_epoch(&self, session: &Session) -> Result<(), Stop> {
-        let names: Vec<_> = lock(&self.backends)
-            .iter()
-            .filter(|(_, state)| matches!(state, BackendState::Verified(_)))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in names {
+    async fn record_epoch(&self, connection: &Connection, session: &Session) -> Result<(), Stop> {
+        for ObjectName { name, .. } in self.standing_on(connection) {
             let Some(backend) = self.cache().get::<AccountBackend>("", &name) else { continue };
             if backend.status.as_ref().and_then(|status| status.epoch) == Some(session.epoch) {
                 continue;
@@ -264,6 +371,15 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// A read of a backend under a deadline.
+pub async fn bounded<T>(call: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+    tokio::time::timeout(CALL_DEADLINE, call).await.unwrap_or_else(|_| Err(BackendError::Transient(no_answer())))
+}
+
+fn no_answer() -> String {
+    format!("no answer within {} s", CALL_DEADLINE.as_secs())
 }
 
 /// Whether an object is ours, as far as the cache knows. An absent parent counts as ours: we report it.

@@ -69,7 +69,7 @@ impl Failure {
             message: message.into(),
             retry: Retry::OnChange,
             detail: Detail::None,
-            spares_settled: reason == Reason::BackendUnreachable,
+            spares_settled: matches!(reason, Reason::BackendUnreachable | Reason::CredentialsInvalid),
         }
     }
 
@@ -145,7 +145,7 @@ impl From<BackendError> for Failure {
             E::Throttled { after } => (Reason::BackendUnreachable, Retry::After((*after).min(MAX_WAIT))),
             E::Transient(_) | E::OutcomeUnknown(_) => (Reason::BackendUnreachable, Retry::Backoff),
             E::Fenced { .. } => (Reason::Fenced, Retry::OnChange),
-            E::WrongStore { .. } => (Reason::BackendReplaced, Retry::OnChange),
+            E::WrongStore { .. } => (Reason::BackendReplaced, Retry::Backoff),
             E::Unsupported(_) => (Reason::Unsupported, Retry::OnChange),
         };
         let detail = if let E::LimitExceeded { position, .. } = error { Detail::Position(position) } else { Detail::None };

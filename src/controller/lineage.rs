@@ -13,7 +13,7 @@ use crate::api::{Account, AccountBackend, Organization};
 use super::cache::Entry;
 use super::connection::Connection;
 use super::context::{BackendState, Context};
-use super::failure::{Failure, Stop};
+use super::failure::{Failure, Retry, Stop};
 use super::object::{Kind, Meta, ObjectName, name_of};
 
 /// An account, its backend, and the open connection to it.
@@ -133,7 +133,8 @@ fn served_backend(context: &Context, account: &Account) -> Result<Arc<AccountBac
 fn usable(context: &Context, backend: &AccountBackend) -> Result<Arc<Connection>, Stop> {
     match context.backend_state(backend.name()) {
         Some(BackendState::Verified(connection)) => Ok(connection),
-        Some(BackendState::Refused(failure)) => Err(failure.into()),
+        // It is looked at again as soon as that changes.
+        Some(BackendState::Refused(failure)) => Err(Failure { retry: Retry::OnChange, ..failure }.into()),
         None => {
             let name = name_of(backend);
             if context.queue.active(&name) {

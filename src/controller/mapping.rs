@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use kube::api::ObjectMeta;
 
+use crate::api::condition::{READY, Reason, find};
 use crate::api::names::{ACCEPT_STORE, default_organization};
 use crate::api::{Account, Department, Operator, Organization};
 use crate::domain::rows::Key;
 
 use super::cache::{Cached, Entry, Replaced};
 use super::connection::Connection;
-use super::context::Context;
-use super::object::{Kind, Managed, Meta, ObjectName};
+use super::context::{BackendState, Context};
+use super::object::{Kind, Managed, Meta, ObjectName, Status};
+use super::secrets;
 
 /// How long a department waits for further changes of its members.
 const MEMBERS_DELAY: Duration = Duration::from_secs(1);
@@ -24,18 +26,42 @@ pub fn absorb<K: Cached>(context: &Context, entry: &Entry<K>) {
         && old.key() != entry.key()
     {
         // Deleted and created again while nobody watched.
-        context.vanished(name.clone(), old.key());
+        vanished::<K>(context, &name, old.key());
     }
     if old.as_ref().is_none_or(|old| relevant(old.metadata()) != relevant(entry.metadata())) {
         context.queue.push(name.clone());
         changed(context, &name, old.as_ref(), Some(entry));
+    } else if contradicted(context, &name, entry) {
+        context.queue.push(name);
     }
+}
+
+/// Whether somebody else says of the object that its store was replaced, while it is the one we know: another controller, with another
+/// store, that should not be there. What it says does not stand until the next sweep.
+fn contradicted<K: Cached>(context: &Context, name: &ObjectName, entry: &Entry<K>) -> bool {
+    let Entry::Good(object) = entry else { return false };
+    let conditions = object.status().map(Status::conditions).unwrap_or_default();
+    let replaced = find(conditions, READY).is_some_and(|ready| ready.reason == Reason::BackendReplaced.as_str());
+    replaced
+        && match name.kind {
+            Kind::AccountBackend => matches!(context.backend_state(&name.name), Some(BackendState::Verified(_))),
+            _ => context.connection_of(name).is_some(),
+        }
+}
+
+/// The object of that name that was here is gone.
+fn vanished<K: Cached>(context: &Context, name: &ObjectName, key: Key) {
+    if K::KIND == Kind::AccountBackend {
+        context.forget_backend(&name.name);
+        secrets::forget_unnamed(context);
+    }
+    context.vanished(name.clone(), key);
 }
 
 /// An object is gone.
 pub fn gone<K: Cached>(context: &Context, name: &ObjectName, key: &Key) {
     let Some(old) = context.cache().remove::<K>(name, key) else { return };
-    context.vanished(name.clone(), key.clone());
+    vanished::<K>(context, name, key.clone());
     changed(context, name, Some(&old), None);
 }
 

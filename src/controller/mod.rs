@@ -11,6 +11,7 @@
 mod cache;
 mod cleanup;
 mod connection;
+mod connections;
 mod context;
 mod failure;
 mod guard;
@@ -18,15 +19,18 @@ mod http;
 mod kinds;
 mod lease;
 mod lineage;
+mod locate;
 mod mapping;
 mod metrics;
 pub mod object;
 mod observed;
+mod quarantine;
 mod queue;
 mod released;
 mod report;
 mod run;
 mod runner;
+mod secrets;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -34,4 +38,5 @@ mod unreadable;
 mod usage;
 mod watch;
 
+pub use connections::{Connect, Connections, Servers};
 pub use run::{Config, LeaseConfig, RunError, cluster_id, run};

@@ -14,8 +14,6 @@ pub struct Observed {
     rows: HashMap<Key, Arc<Row>>,
     tickets: HashMap<Key, TicketView>,
     usage: HashMap<Key, AccountUsage>,
-    /// Accounts and organizations that were let go without a word to the backend.
-    untold: HashSet<Key>,
     /// Keys written or forgotten since the running sweep began: its pages may be older than these.
     touched: Option<HashSet<Key>>,
 }
@@ -90,21 +88,10 @@ impl Observed {
         self.rows.remove(key);
         self.tickets.remove(key);
         self.usage.remove(key);
-        self.untold.remove(key);
     }
 
-    /// Remembers that an account or organization was let go, and the backend could not be told.
-    pub fn goes_untold(&mut self, key: &Key) {
-        self.untold.insert(key.clone());
-    }
-
-    /// Its release was taken back before the backend was told.
-    pub fn stays(&mut self, key: &Key) {
-        self.untold.remove(key);
-    }
-
-    /// The account or organization whose release, still to be told, takes this row along: itself, or one above it.
-    pub fn goes_with(&self, row: &Row) -> Option<Key> {
+    /// The keys of a row and of those above it: its organization's, its account's.
+    pub fn line_of(&self, row: &Row) -> impl Iterator<Item = Key> + use<> {
         let own = row.tag.as_ref().map(|tag| tag.key.clone());
         let organization = row.fields.organization().cloned();
         let account = match &row.fields {
@@ -114,7 +101,7 @@ impl Observed {
                 _ => None,
             }),
         };
-        [own, organization, account].into_iter().flatten().find(|key| self.untold.contains(key))
+        [own, organization, account].into_iter().flatten()
     }
 
     /// Remembers that an organization is being erased.

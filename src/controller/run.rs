@@ -14,16 +14,17 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
-use crate::backend::{Backend, Wake};
+use crate::backend::Wake;
 
 use super::cache::Cached;
 use super::connection::Connection;
+use super::connections::Connections;
 use super::context::{Context, Scope};
 use super::http::Phase;
 use super::lease::Lease;
 use super::metrics::Metrics;
 use super::object::ObjectName;
-use super::{http, runner, sweep, usage, watch};
+use super::{http, runner, secrets, sweep, usage, watch};
 
 /// How to run the controller.
 #[derive(Clone, Debug)]
@@ -34,6 +35,10 @@ pub struct Config {
     pub controller_name: String,
     /// The namespaces to look at; empty: all.
     pub namespaces: Vec<String>,
+    /// Whose rows these are in a server; absent: no server is served.
+    pub owner_id: Option<String>,
+    /// Where the Secrets with the tokens of servers are.
+    pub secret_namespace: String,
     /// Where health and metrics are served; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Passes at a time.
@@ -79,7 +84,7 @@ pub async fn cluster_id(config: &kube::Config) -> Result<String, RunError> {
 }
 
 /// Runs until `stop` is cancelled or a newer controller takes over. Passes under way are finished.
-pub async fn run(config: Config, embedded: Arc<dyn Backend>, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn run(config: Config, connections: Connections, stop: CancellationToken) -> Result<(), RunError> {
     let calls = Client::try_from(for_calls(config.kube.clone()))?;
     let watches = Client::try_from(for_watches(config.kube.clone()))?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| RunError::Listen(config.listen, error))?;
@@ -87,10 +92,9 @@ pub async fn run(config: Config, embedded: Arc<dyn Backend>, stop: CancellationT
     tracing::info!(%address, "serving /healthz, /readyz and /metrics");
     let reporter = Reporter { controller: config.controller_name.clone(), instance: None };
     let recorder = Recorder::new(calls.clone(), reporter);
-    let scope = Scope { controller_name: config.controller_name, namespaces: config.namespaces };
-    let wakes = embedded.take_wakes();
-    let connection = Arc::new(Connection::new(embedded));
-    let context = Arc::new(Context::new(calls, scope, connection, recorder, Metrics::default(), stop));
+    let Config { controller_name, namespaces, owner_id, secret_namespace, .. } = config;
+    let scope = Scope { controller_name, namespaces, owner_id, secret_namespace };
+    let context = Arc::new(Context::new(calls, scope, connections, recorder, Metrics::default(), stop));
     let (phase, phases) = channel(if config.lease.is_some() { Phase::StandingBy } else { Phase::Listing });
     let server = tokio::spawn(http::serve(listener, context.clone(), phases));
     let work = Box::pin(async {
@@ -99,7 +103,8 @@ pub async fn run(config: Config, embedded: Arc<dyn Backend>, stop: CancellationT
             () = watch_all(&context, &watches, &phase) => {}
             () = usage::run(&context) => {}
             () = sweep::run(&context) => {}
-            () = follow_wakes(&context, wakes) => {}
+            () = follow_wakes(&context) => {}
+            () = secrets::run(&context, &watches) => {}
             () = reconcile(&context, phase.subscribe(), config.workers) => {}
         }
     });
@@ -208,18 +213,17 @@ impl Watches<'_> {
     }
 }
 
-/// What the store wakes after its commits.
-async fn follow_wakes(context: &Context, wakes: Option<tokio::sync::mpsc::UnboundedReceiver<Wake>>) {
-    let Some(mut wakes) = wakes else { return std::future::pending().await };
-    while let Some(wake) = wakes.recv().await {
-        follow(context, wake);
+/// What the stores wake after their commits.
+async fn follow_wakes(context: &Context) {
+    loop {
+        let (connection, wake) = context.connections.next_wake().await;
+        follow(context, &connection, wake);
     }
-    std::future::pending::<()>().await;
 }
 
 /// Takes over what a wake says, and has its object looked at.
-pub(super) fn follow(context: &Context, Wake { tag, ticket }: Wake) {
-    let mut observed = context.embedded.observed();
+pub(super) fn follow(context: &Context, connection: &Connection, Wake { tag, ticket }: Wake) {
+    let mut observed = connection.observed();
     match ticket {
         Some(ticket) => observed.hears(&tag.key, ticket),
         None => observed.ask_again(&tag.key),

@@ -9,25 +9,22 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use kube::api::Patch;
-use kube::runtime::events::{Event, EventType};
 use serde_json::json;
 
 use crate::api::condition::{PAUSED, READY, Reason, Wanted, find};
 use crate::api::names::RELEASE;
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
 
-use crate::domain::rows::{Answer, Fields, Key, Row};
+use crate::domain::rows::Row;
 
 use super::cache::{Cached, Entry};
 use super::cleanup::BESIDE_WAKES;
-use super::connection::Connection;
 use super::context::{Context, is_ours};
 use super::failure::{Failure, MAX_WAIT, Retry, Stop};
-use super::kinds::release_late;
 use super::lineage::paused_by;
 use super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
 use super::unreadable;
-use super::{mapping, released, report};
+use super::{quarantine, released, report};
 
 /// First delay of the backoff.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -178,7 +175,7 @@ fn schedule(context: &Context, failures: &Failures, name: &ObjectName, result: R
 }
 
 async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Option<Duration>, Stop> {
-    quarantine(context, name).await?;
+    quarantine::vanished(context, name).await?;
     let Some(entry) = context.cache().entry::<K>(name) else { return Ok(None) };
     if !is_ours(context, name) {
         return Err(Stop::NotOurs);
@@ -192,7 +189,7 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     {
         return let_go_released(context, &object, failure).await;
     }
-    context.embedded.observed().stays(&object.key());
+    context.connections.is_told(&object.key());
     if let Some(failure) = released::along(context, object.as_ref())? {
         return let_go_released(context, &object, failure).await;
     }
@@ -212,79 +209,6 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     Ok(again)
 }
 
-/// Quarantines the rows of objects of this name that vanished without cleanup (rule 18).
-async fn quarantine(context: &Context, name: &ObjectName) -> Result<(), Stop> {
-    let mut keys = context.take_vanished(name);
-    while let Some(key) = keys.pop() {
-        if let Err(stop) = quarantine_key(context, name, &key).await {
-            keys.push(key);
-            context.still_vanished(name, keys);
-            return Err(stop);
-        }
-    }
-    Ok(())
-}
-
-async fn quarantine_key(context: &Context, name: &ObjectName, key: &Key) -> Result<(), Stop> {
-    let connection = &context.embedded;
-    if connection.observed().row(key).is_none() && connection.observed().ticket(key).is_none() {
-        return Ok(());
-    }
-    // Erased or released meanwhile: there is nothing to quarantine, and nothing to tell.
-    let row = match context.read(connection, async |backend| backend.lookup(key).await).await? {
-        Answer::Present(row) => Some(*row),
-        Answer::Waiting(_) => None,
-        Answer::Erased | Answer::Released | Answer::Unknown => {
-            connection.observed().forget(key);
-            return Ok(());
-        }
-    };
-    let let_go = row.as_ref().and_then(|row| connection.observed().goes_with(row));
-    if let Some(let_go) = let_go {
-        return goes_late(context, connection, name, key, &let_go).await;
-    }
-    context.write(connection, name, async |backend, session| backend.quarantine(session, key).await).await?;
-    connection.observed().forget(key);
-    if let Some(row) = row {
-        if let Fields::Operator(fields) = &row.fields
-            && let Some(organization) = fields.organization.as_ref().and_then(|key| context.cache().name_of_key(key).cloned())
-        {
-            mapping::email_freed(context, &organization, &fields.values.email);
-        }
-        report_quarantined(context, name, &row).await;
-        connection.observed().wrote(Row { quarantined: true, ..row });
-        context.metrics.quarantined(connection.observed().quarantined());
-    }
-    Ok(())
-}
-
-/// An object that was let go, or went along with `let_go`, is gone before the backend was told.
-async fn goes_late(context: &Context, connection: &Connection, name: &ObjectName, key: &Key, let_go: &Key) -> Result<(), Stop> {
-    if let_go == key {
-        return release_late(context, connection, name, key).await;
-    }
-    let message = "It goes with what was let go above it, once the backend can be told.";
-    Err(Failure::new(Reason::BackendUnreachable, message).with_backoff().into())
-}
-
-/// The object is gone, so the Event is about the backend that keeps its row.
-async fn report_quarantined(context: &Context, name: &ObjectName, row: &Row) {
-    let id = &row.external_id;
-    let note = format!(
-        "{name} vanished without cleanup. Its row {id} keeps its data and its seat, and nothing else uses it. \
-         See: deskplane store orphans. To erase it: deskplane store erase-row {id}"
-    );
-    let backends = context.cache().names_of_backends();
-    for backend in backends {
-        let Some(backend) = context.cache().get::<AccountBackend>("", &backend) else { continue };
-        if is_ours(context, &name_of(backend.as_ref())) {
-            // What varies goes into the action: the API server's clients gather what does not.
-            let event = Event { type_: EventType::Warning, action: id.clone(), ..report::news("Quarantined", note.clone()) };
-            report::publish(context, backend.as_ref(), event).await;
-        }
-    }
-}
-
 /// Reports a failure before it is passed on; anything else passes as it is.
 async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Result<T, Stop>) -> Result<T, Stop> {
     if let Err(Stop::Failure(failure)) = &result {
@@ -295,7 +219,7 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
             return result;
         }
         let mut status = current.status().cloned().unwrap_or_default();
-        let row = note_row::<K>(context, &object.key(), &mut status);
+        let row = note_row(context, object, &mut status);
         K::count(context, object, &mut status);
         K::describe(&mut status, failure, row.as_deref());
         let generation = object.metadata().generation.unwrap_or_default();
@@ -306,11 +230,13 @@ async fn report_stop<K: Reconcile, T>(context: &Context, object: &K, result: Res
 }
 
 /// The evidence of an object's row (rule 13) goes with whatever is reported: it may have come in the pass that then failed.
-fn note_row<K: Reconcile>(context: &Context, key: &Key, status: &mut K::Status) -> Option<Arc<Row>> {
-    let connection = &context.embedded;
-    let row = connection.observed().row(key).filter(|row| !row.quarantined)?;
-    if let Some(session) = connection.session() {
-        status.set_evidence(&row.external_id, &session.store_id);
+fn note_row<K: Reconcile>(context: &Context, object: &K, status: &mut K::Status) -> Option<Arc<Row>> {
+    let key = object.key();
+    // Where the object stands now; or where its row is, while it stands nowhere.
+    let connection = context.connection_of(&name_of(object)).or_else(|| context.connections.holding(&key).into_iter().next())?;
+    let row = connection.observed().row(&key).filter(|row| !row.quarantined)?;
+    if connection.session().is_some() {
+        status.set_evidence(&row.external_id, &connection.store_id);
     }
     Some(row)
 }
@@ -329,13 +255,11 @@ async fn leave_the_queue<K: Managed>(context: &Context, object: &K, reason: Reas
             | R::Released
             | R::NameTaken
     );
-    let (connection, key) = (&context.embedded, object.key());
-    if !unfit || connection.observed().ticket(&key).is_none() {
-        return Ok(());
-    }
-    let name = name_of(object);
+    let (name, key) = (name_of(object), object.key());
+    let holding = context.connections.holding(&key).into_iter().find(|connection| connection.observed().ticket(&key).is_some());
+    let Some(connection) = holding.filter(|_| unfit) else { return Ok(()) };
     let account = context.cache().account_of(&name).unwrap_or(name);
-    context.write(connection, &account, async |backend, session| backend.drop_ticket(session, &key).await).await?;
+    context.write(&connection, &account, async |backend, session| backend.drop_ticket(session, &key).await).await?;
     connection.observed().ask_again(&key);
     Ok(())
 }

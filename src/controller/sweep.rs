@@ -1,15 +1,62 @@
-//! Compares what the backend holds with the objects: at the start, and at every resync interval (rules 18 and 19).
+//! Compares what each store holds with the objects: at the start, and at every resync interval (rules 18 and 19).
 //!
-//! The store is read in pages; objects are looked at again, and a pass that finds nothing different writes nothing.
+//! A store is read in pages; objects are looked at again, and a pass that finds nothing different writes nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::AccountBackend;
-use crate::domain::rows::Key;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep};
 
-use super::connection::{Call, Connection};
-use super::context::{BackendState, Context};
-use super::object::{Kind, ObjectName, name_of};
+use crate::api::AccountBackend;
+use crate::backend::BackendError;
+use crate::domain::rows::{Key, OwnerTag};
+
+use super::connection::Connection;
+use super::context::Context;
+use super::object::{Kind, ObjectName};
+use super::observed::Sweep;
+
+/// Takes our epoch in a store and reads it, once. True: just now.
+pub async fn open(context: &Context, connection: &Connection) -> Result<bool, BackendError> {
+    let begin = context.ask(connection, async |backend| backend.begin_epoch().await);
+    let first = async {
+        let mut last_sweep = connection.last_sweep.lock().await;
+        *last_sweep = Some(Instant::now());
+        sweep(context, connection).await.map(drop)
+    };
+    connection.open(begin, first).await
+}
+
+/// Pages through all accounts and their rows. Returns the tags of the rows that differ from what was known.
+async fn sweep(context: &Context, connection: &Connection) -> Result<Vec<OwnerTag>, BackendError> {
+    connection.observed().begin_sweep();
+    let mut sweep = Sweep::default();
+    let mut after = None;
+    loop {
+        let (accounts, next) = context.ask(connection, async |backend| backend.accounts(after).await).await?;
+        for tag in accounts.into_iter().filter_map(|row| row.tag) {
+            sweep_account(context, connection, &tag, &mut sweep).await?;
+        }
+        let Some(next) = next else { break };
+        after = Some(next);
+    }
+    // Nobody else's rows: what answered from the first page to the last is the store that we know.
+    context.confirm(connection).await?;
+    Ok(connection.observed().end_sweep(sweep))
+}
+
+async fn sweep_account(context: &Context, connection: &Connection, account: &OwnerTag, sweep: &mut Sweep) -> Result<(), BackendError> {
+    let mut after = None;
+    loop {
+        let page = context.ask(connection, async |backend| backend.page(&account.key, after).await).await?;
+        sweep.rows.extend(page.rows);
+        sweep.tickets.extend(page.tickets);
+        let Some(next) = page.next else { return Ok(()) };
+        after = Some(next);
+    }
+}
 
 /// After a sweep: rows and tickets whose objects are gone are cleared up, counts are read anew.
 pub async fn settle(context: &Context, connection: &Connection) {
@@ -24,7 +71,7 @@ pub async fn settle(context: &Context, connection: &Connection) {
             context.marks.mark(name);
         }
     }
-    context.metrics.quarantined(connection.observed().quarantined());
+    context.metrics.quarantined(context.connections.quarantined());
     // Who looks at some namespaces only cannot tell whose tickets the others are.
     if context.scope.namespaces.is_empty() {
         drop_tickets(context, connection, tickets.into_iter().filter(|key| !exists(key)).collect()).await;
@@ -44,56 +91,56 @@ async fn drop_tickets(context: &Context, connection: &Connection, lost: Vec<Key>
     }
 }
 
-/// Sweeps the store of every backend at its resync interval, until the program stops.
+/// Sweeps each store at the resync interval of its backends, until the program stops. One that is slow to answer holds up no other.
 pub async fn run(context: &Context) {
-    let mut last = tokio::time::Instant::now();
+    let mut under_way = FuturesUnordered::new();
     loop {
-        tokio::time::sleep(shortest_interval(context).min(POLL)).await;
-        if last.elapsed() < shortest_interval(context) {
-            continue;
+        tokio::select! {
+            () = sleep(POLL) => under_way.extend(due(context).into_iter().map(|connection| resync(context, connection))),
+            Some(()) = under_way.next() => {}
         }
-        last = tokio::time::Instant::now();
-        resync(context).await;
     }
 }
 
-/// How often a changed interval is noticed.
+/// How often it is looked whether a sweep is due.
 const POLL: Duration = Duration::from_secs(5);
 
-async fn resync(context: &Context) {
-    let connection = context.embedded.clone();
-    if connection.session().is_none() {
-        return;
-    }
-    let swept = connection.sweep().await;
-    context.hear(&connection, Call::Read, &swept);
-    match swept {
+/// The connections whose last sweep began longer ago than the shortest interval of the backends that stand on them.
+pub(super) fn due(context: &Context) -> Vec<Arc<Connection>> {
+    let all = context.connections.all().into_iter();
+    let is_due = |connection: &Arc<Connection>| {
+        let Some(interval) = interval(context, connection) else { return false };
+        // One that is under way holds the lock.
+        connection.last_sweep.try_lock().is_ok_and(|last| last.is_none_or(|last| last.elapsed() >= interval))
+    };
+    all.filter(is_due).collect()
+}
+
+fn interval(context: &Context, connection: &Connection) -> Option<Duration> {
+    let cache = context.cache();
+    let backends = context.standing_on(connection).into_iter().filter_map(|name| cache.get::<AccountBackend>("", &name.name));
+    backends.map(|backend| backend.spec.resync_interval()).min()
+}
+
+/// Sweeps a store, and has what stands on it looked at.
+pub(super) async fn resync(context: &Context, connection: Arc<Connection>) {
+    let mut last_sweep = connection.last_sweep.lock().await;
+    *last_sweep = Some(Instant::now());
+    match sweep(context, &connection).await {
         Ok(changed) => {
             if !changed.is_empty() {
-                tracing::info!(rows = changed.len(), "the sweep found rows that were changed by others");
+                tracing::info!(store = connection.store_id, rows = changed.len(), "the sweep found rows that were changed by others");
             }
             settle(context, &connection).await;
         }
         Err(error) => {
-            tracing::warn!(%error, "the sweep failed; the next one tries again");
+            tracing::warn!(store = connection.store_id, %error, "the sweep failed; the next one tries again");
             return;
         }
     }
-    for backend in verified(context) {
-        let name = name_of(backend.as_ref());
+    for name in context.standing_on(&connection) {
         let descendants = context.cache().descendants(&name);
         context.queue.push(name);
         context.queue.push_all(descendants);
     }
-}
-
-fn verified(context: &Context) -> Vec<std::sync::Arc<AccountBackend>> {
-    let names = context.cache().names_of_backends();
-    let verified = names.into_iter().filter(|name| matches!(context.backend_state(name), Some(BackendState::Verified(_))));
-    verified.filter_map(|name| context.cache().get::<AccountBackend>("", &name)).collect()
-}
-
-/// All backends stand on one store: the shortest interval among them counts.
-fn shortest_interval(context: &Context) -> Duration {
-    verified(context).iter().map(|backend| backend.spec.resync_interval()).min().unwrap_or(POLL)
 }

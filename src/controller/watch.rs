@@ -22,7 +22,7 @@ use super::guard::Guard;
 use super::mapping;
 
 /// After so many errors in a row a watch is started anew with a listing: an HTTP error alone keeps the old resource version.
-const ERRORS_BEFORE_RELIST: u32 = 5;
+pub const ERRORS_BEFORE_RELIST: u32 = 5;
 
 /// How long the API server keeps one watch open; a connection that died silently shows a little later.
 pub const WATCH_SECONDS: u32 = 60;
@@ -38,7 +38,7 @@ pub async fn run<K: Cached>(context: &Context, client: &Client, namespace: Optio
 }
 
 /// In one line: kube prints all of an API server's answer. Right after an installation the API server asks for some patience.
-fn log_failure(kind: &str, error: &watcher::Error) {
+pub fn log_failure(kind: &str, error: &watcher::Error) {
     use watcher::Error as E;
     match error {
         E::InitialListFailed(kube::Error::Api(status))
@@ -52,7 +52,8 @@ fn log_failure(kind: &str, error: &watcher::Error) {
     }
 }
 
-fn config() -> watcher::Config {
+/// How every watch is kept open.
+pub fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
 }
 

@@ -142,6 +142,13 @@ fn the_controller_has_the_rights_of_the_manifest_without_helm() {
     let chart = objects(&render("chat", &[]));
     let manifest = objects(&read(concat!(env!("CARGO_MANIFEST_DIR"), "/hack/rbac.yaml")));
     assert_eq!(rules(&chart), rules(&manifest));
+    let secrets = |objects: &[Value]| {
+        let role = objects.iter().find(|object| object["kind"] == "Role" && object["metadata"]["name"] == "deskplane-secrets");
+        role.expect("the role for the Secrets of its own namespace")["rules"].clone()
+    };
+    assert_eq!(secrets(&chart), secrets(&manifest));
+    let namespaced: Vec<_> = chart.iter().filter(|object| object["kind"] == "RoleBinding").collect();
+    assert!(namespaced.iter().all(|binding| binding["subjects"][0]["namespace"] == "chat"), "{namespaced:?}");
     let subject = &only(&chart, "ClusterRoleBinding")["subjects"][0];
     assert_eq!((subject["namespace"].as_str(), subject["name"].as_str()), (Some("chat"), Some("deskplane")));
 }

@@ -4,7 +4,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use serde_json::{Value, json};
 
 use crate::controlplane::ControlPlane;
-use crate::crds_objects::{KINDS, api, dry_run, full, object, refusal, with};
+use crate::crds_objects::{KINDS, api, dry_run, full, full_server, object, refusal, with};
 
 struct Made {
     api: Api<DynamicObject>,
@@ -146,17 +146,42 @@ async fn what_is_left_out_is_filled_in_and_a_status_starts_unseen() {
 }
 
 #[tokio::test]
-async fn a_provider_that_this_version_does_not_know_is_named() {
+async fn a_backend_has_exactly_one_provider_and_one_that_this_version_does_not_know_is_named() {
     let plane = ControlPlane::unattended().await;
     let client = plane.client().await;
-    for spec in [json!({}), json!({ "server": { "url": "https://accounts.example" } })] {
+    let server = full_server()["server"].clone();
+    let both = json!({ "embedded": {}, "server": server });
+    for spec in [json!({}), json!({ "chatwoot": { "url": "https://chat.example" } }), both] {
         let message = refusal(api(&client, "AccountBackend", "").create(&dry_run(), &object("AccountBackend", "b", spec)).await);
         assert!(message.contains("spec") && message.contains("set exactly one provider; this version knows: embedded"), "{message}");
     }
-    let yaml = "{apiVersion: deskplane.dev/v1alpha1, kind: AccountBackend, metadata: {name: b}, spec: {embedded: {}, server: {url: x}}}";
+    let limited = with(full("AccountBackend"), "rateLimit", json!({ "requestsPerSecond": 1, "burst": 1 }));
+    let message = refusal(api(&client, "AccountBackend", "").create(&dry_run(), &object("AccountBackend", "b", limited)).await);
+    assert!(message.contains("rateLimit is for a server"), "{message}");
+    let yaml = "{apiVersion: deskplane.dev/v1alpha1, kind: AccountBackend, metadata: {name: b}, spec: {embedded: {}, chatwoot: {url: x}}}";
     let output = plane.kubectl_with(&["create", "--dry-run=server", "-f", "-"], yaml);
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && text.contains("unknown field \"spec.server\""), "{text}");
+    assert!(!output.status.success() && text.contains("unknown field \"spec.chatwoot\""), "{text}");
+}
+
+/// Which store is behind it is told by its id, not by its address.
+#[tokio::test]
+async fn the_provider_of_a_backend_and_all_of_a_server_may_change() {
+    let plane = ControlPlane::unattended().await;
+    let (client, namespace) = (plane.client().await, plane.namespace("crds-provider").await);
+    // Of another controller: the controllers of other tests leave it alone.
+    let spec = with(full("AccountBackend"), "controllerName", json!("example.com/other"));
+    let backend = made(&client, &namespace, "AccountBackend", spec).await;
+    let spec = full_server();
+    let change = json!({ "spec": { "embedded": null, "server": spec["server"], "rateLimit": spec["rateLimit"] } });
+    backend.api.patch(&backend.name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    backend.patch("server.url", json!("https://other.example")).await.unwrap();
+    backend.patch("server.credentialsSecretRef.name", json!("other")).await.unwrap();
+    backend.patch("server.caBundle", Value::Null).await.unwrap();
+    backend.patch("rateLimit.burst", json!(1)).await.unwrap();
+    let back = json!({ "spec": { "embedded": {}, "server": null, "rateLimit": null } });
+    backend.api.patch(&backend.name, &PatchParams::default(), &Patch::Merge(back)).await.unwrap();
+    backend.api.delete(&backend.name, &DeleteParams::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -168,6 +193,7 @@ async fn explain_reads_like_documentation() {
     }
     for (short, words) in [
         ("ab.spec.resyncInterval", "from `10s` to `24h`"),
+        ("ab.spec.server.credentialsSecretRef", "in the controller's own namespace"),
         ("cplan.spec.limits", "WithinPlan=False"),
         ("acct.spec.deletionProtection", "confirm-deletion"),
         ("oper.spec.credentials", "deskplane.dev/credentials"),

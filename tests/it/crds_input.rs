@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::controlplane::ControlPlane;
-use crate::crds_objects::{api, dry_run, full, object, refusal, with};
+use crate::crds_objects::{api, dry_run, full, full_server, object, refusal, with};
 
 struct Input {
     client: kube::Client,
@@ -15,7 +15,9 @@ impl Input {
     }
 
     async fn create(&self, kind: &str, path: &str, value: &Value) -> Result<(), kube::Error> {
-        let object = object(kind, "input", with(full(kind), path, value.clone()));
+        let of_server = ["server", "rateLimit"].iter().any(|field| path.starts_with(field));
+        let spec = if of_server { full_server() } else { full(kind) };
+        let object = object(kind, "input", with(spec, path, value.clone()));
         api(&self.client, kind, "default").create(&dry_run(), &object).await.map(drop)
     }
 
@@ -54,6 +56,73 @@ async fn every_field_there_is_is_accepted() {
     for kind in crate::crds_objects::KINDS {
         input.create(kind, "nothing", &Value::Null).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
     }
+}
+
+#[tokio::test]
+async fn servers() {
+    const KIND: &str = "AccountBackend";
+    let input = Input::new().await;
+    input.accepts(KIND, "server.nothing", [Value::Null]).await;
+    let bad = texts([
+        "",
+        "accounts.example",
+        "http://accounts.example",
+        "http://10.0.0.1:8443",
+        "http://localhost.example",
+        "http://127.0.0.1.example",
+        "http://[::2]",
+        "https://accounts.example/",
+        "https://accounts.example/?a=b",
+        "https://accounts.example#x",
+        "https://user:password@accounts.example",
+        "https://Accounts.example",
+        "https://accounts.example:0",
+        "https://accounts.example\n",
+        " https://accounts.example",
+        "https://",
+        "file:///var/run/accounts.sock",
+    ]);
+    input.refuses(KIND, "server.url", "such as https://accounts.example (http:// only for localhost", bad).await;
+    input
+        .refuses(KIND, "server.url", "may not be more than 512", [json!(format!("https://{}.example", "a".repeat(512))), megabyte()])
+        .await;
+    let good = texts([
+        "https://accounts.example",
+        "https://accounts.example:8443/deskplane",
+        "https://10.0.0.1:8443",
+        "https://[2001:db8::1]:8443",
+        "http://localhost:8080",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+    ]);
+    input.accepts(KIND, "server.url", good).await;
+
+    let pem = |what: &str, body: &str| format!("-----BEGIN {what}-----\n{body}\n-----END {what}-----\n");
+    let certificate = pem("CERTIFICATE", "MIIB");
+    let bad = texts(["", "MIIB", "-----BEGIN CERTIFICATE-----", "/etc/ssl/ca.crt"]);
+    input.refuses(KIND, "server.caBundle", "certificates in PEM", bad).await;
+    let key =
+        [json!(format!("{certificate}{}", pem("PRIVATE KEY", "MIIB"))), json!(format!("{certificate}{}", pem("RSA PRIVATE KEY", "MIIB")))];
+    input.refuses(KIND, "server.caBundle", "must not hold a private key", key).await;
+    input
+        .refuses(KIND, "server.caBundle", "may not be more than 65536", [json!(pem("CERTIFICATE", &"A".repeat(65_536))), megabyte()])
+        .await;
+    let largest = pem("CERTIFICATE", &"A".repeat(65_536 - pem("CERTIFICATE", "").len()));
+    let good = [json!(format!("# our own authority\n{certificate}{certificate}")), json!(largest), Value::Null];
+    input.accepts(KIND, "server.caBundle", good).await;
+
+    let bad = texts(["", "Token", "other/token", "token ", "../token"]);
+    input.refuses(KIND, "server.credentialsSecretRef.name", "a Secret in the controller's namespace and nothing else", bad).await;
+    input.refuses(KIND, "server.credentialsSecretRef", "Required value", [Value::Null, json!({})]).await;
+    input.refuses(KIND, "server.url", "Required value", [Value::Null]).await;
+    for path in ["rateLimit.requestsPerSecond", "rateLimit.burst"] {
+        input.refuses(KIND, path, "greater than or equal to 1", [json!(0), json!(-1)]).await;
+        input.refuses(KIND, path, "less than or equal to 100000", [json!(100_001), json!(i32::MAX)]).await;
+        input.refuses(KIND, path, "must be of type", [json!("200"), json!(1.5)]).await;
+        input.refuses(KIND, path, "Required value", [Value::Null]).await;
+        input.accepts(KIND, path, [json!(1), json!(100_000)]).await;
+    }
+    input.accepts(KIND, "rateLimit", [Value::Null]).await;
 }
 
 #[tokio::test]

@@ -81,6 +81,14 @@ pub fn full(kind: &str) -> Value {
     }
 }
 
+/// A spec of an `AccountBackend` on a server that has every field there is.
+pub fn full_server() -> Value {
+    let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let server = json!({ "url": "https://accounts.example", "caBundle": certificate, "credentialsSecretRef": { "name": "token" } });
+    let spec = with(with(full("AccountBackend"), "embedded", Value::Null), "server", server);
+    with(spec, "rateLimit", json!({ "requestsPerSecond": 200, "burst": 400 }))
+}
+
 /// A copy with the value at a path such as `location.country` put in or replaced; null takes it away.
 pub fn with(mut spec: Value, path: &str, value: Value) -> Value {
     let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));

@@ -2,6 +2,7 @@
 
 mod account_server;
 mod account_server_runs;
+mod backends;
 mod backup;
 mod chart;
 mod chart_installed;

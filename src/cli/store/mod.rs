@@ -11,7 +11,7 @@ use crate::domain::rows::RowKind;
 use crate::store::{Level, Location, Orphan, Store};
 
 use super::ask;
-use super::controller::{DATABASES, DEFAULT_DATABASE};
+use super::controller::{DATABASES, DEFAULT_DATABASE, location};
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::{OutputArgs, clean, print, say};
@@ -138,7 +138,8 @@ pub async fn run(args: StoreArgs) -> Result<Exit, CliError> {
 impl DatabaseArgs {
     /// Where it is.
     pub fn location(&self) -> Result<Location, CliError> {
-        Ok(Location::parse(self.database.expose_secret())?)
+        let none = || CliError::Usage("--database none: name the store to look into".to_owned());
+        location(self.database.expose_secret())?.ok_or_else(none)
     }
 }
 

@@ -174,7 +174,7 @@ async fn report(context: &Context, lineage: &Lineage, row: &Row, plan: &Plan) ->
         let (seats, summary) = seats_status(&usage.total, &usage.limits);
         (status.usage, status.seats, status.seat_summary) = (Some(usage_status(&usage.total)), Some(seats), Some(summary));
     }
-    context.metrics.quarantined(lineage.connection.observed().quarantined());
+    context.metrics.quarantined(context.connections.quarantined());
     let (limits, total) = usage.map_or_else(|| (limits_of(plan), UsageCounts::default()), |usage| (usage.limits, usage.total));
     Ok(Synced { extra: vec![within_plan(&limits, &total, plan)], ..Synced::new(status) })
 }

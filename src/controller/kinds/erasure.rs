@@ -19,6 +19,7 @@ use super::super::connection::Connection;
 use super::super::context::Context;
 use super::super::failure::{Detail, Failure, MAX_WAIT, Stop};
 use super::super::lineage::served_connection;
+use super::super::locate::locate;
 use super::super::mapping;
 use super::super::object::{Kind, Managed, Meta, ObjectName, Status, name_of};
 use super::super::released;
@@ -212,13 +213,13 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
     let (name, key) = (name_of(object), object.key());
     let said = released::said(object);
     if let Some(said) = &said
-        && context.embedded.observed().row(&key).is_none()
+        && context.connections.holding(&key).is_empty()
     {
         return Ok(Failure::new(Reason::Released, said));
     }
-    let told = match account.as_ref().map_or_else(|| cleanup::embedded(context), |account| served_connection(context, account)) {
+    let told = match connection_to_tell(context, object, account.as_ref()).await {
         Err(stop @ (Stop::NotOurs | Stop::Deferred(_))) => return Err(stop),
-        Ok(connection) => {
+        Ok(Some(connection)) => {
             let marked = account.as_ref().map_or_else(|| name.clone(), |account| name_of(account.as_ref()));
             let tries = if said.is_none() { TRIES } else { 1 };
             match tell_release(context, &connection, &marked, &name, &key, tries).await {
@@ -227,10 +228,11 @@ pub async fn release<K: Managed>(context: &Context, object: &K, account: Option<
                 told => told?,
             }
         }
+        Ok(None) => Some(Released::default()),
         Err(_) => None,
     };
     let Some(Released { rows }) = told else {
-        context.embedded.observed().goes_untold(&key);
+        context.connections.goes_untold(&key);
         if said.is_none() {
             wake_below(context, &name);
         }
@@ -249,6 +251,21 @@ const UNTOLD: &str = "Let go without telling the backend, which cannot be reache
 fn wake_below(context: &Context, name: &ObjectName) {
     let descendants = context.cache().descendants(name);
     context.queue.push_all(descendants);
+}
+
+/// The store to tell that an object is let go; `None`: none has a row of it.
+async fn connection_to_tell<K: Managed>(
+    context: &Context,
+    object: &K,
+    account: Option<&Arc<Account>>,
+) -> Result<Option<Arc<Connection>>, Stop> {
+    match account {
+        Some(account) => served_connection(context, account).map(Some),
+        None => {
+            let Some(kind) = K::KIND.row_kind() else { return Ok(None) };
+            Ok(locate(context, &subject(kind, object, None)).await?.map(|(connection, _)| connection))
+        }
+    }
 }
 
 /// Tells the backend, so late, that the rows of an object that is gone by now were let go.
@@ -289,6 +306,7 @@ async fn tell_release(
 /// Forgets the rows of an object and all below it.
 fn forget_all(context: &Context, connection: &Connection, name: &ObjectName, key: &Key) {
     let descendants = context.cache().descendants(name);
+    context.connections.is_told(key);
     connection.observed().forget(key);
     for one in &descendants {
         let key = context.cache().key_of(one);

@@ -10,7 +10,9 @@ mod operator;
 mod organization;
 mod owned;
 mod plan;
+mod provider;
 mod widget;
 
 pub use erasure::release_late;
 pub use owned::in_use;
+pub use provider::token_refused;

@@ -78,7 +78,8 @@ impl Reconcile for Operator {
 
 /// The e-mail that its row has: another than its spec's, if that one is taken.
 fn email_in_row(context: &Context, operator: &Operator) -> Option<String> {
-    let row = context.embedded.observed().row(&operator.key())?;
+    let key = operator.key();
+    let row = context.connections.holding(&key).iter().find_map(|connection| connection.observed().row(&key))?;
     let Fields::Operator(fields) = &row.fields else { return None };
     Some(fields.values.email.clone())
 }

@@ -18,8 +18,8 @@ async fn work(life: &mut Life) -> Vec<Value> {
             }
             deliver(&life.context, object, exists);
         }
-        while let Ok(wake) = life.wakes.try_recv() {
-            run::follow(&life.context, wake);
+        while let Some((connection, wake)) = life.context.connections.try_wake() {
+            run::follow(&life.context, &connection, wake);
         }
         let Some(name) = life.context.queue.try_next() else { return shown };
         turn(&life.context, &failures, name).await;

@@ -71,8 +71,8 @@ async fn a_pass_looks_at_a_handful_of_objects_however_many_operators_an_organiza
         let name_of = if kind == Kind::Plan { ObjectName::cluster(kind, name) } else { ObjectName::new(kind, "ns", name) };
         drain(&life);
         turn(&life.context, &Failures::default(), name_of).await;
-        while let Ok(wake) = life.wakes.try_recv() {
-            super::run::follow(&life.context, wake);
+        while let Some((connection, wake)) = life.context.connections.try_wake() {
+            super::run::follow(&life.context, &connection, wake);
         }
         hear(&life);
     }

@@ -3,6 +3,7 @@
 //! The oracle is the run without faults: the same objects with the same conditions, exactly one row for each, no finding of
 //! `store check`, and nothing more to write.
 
+mod backends;
 mod counting;
 mod emails;
 mod erasing;
@@ -10,49 +11,59 @@ mod faulty;
 mod lease;
 mod limits;
 mod listing;
+mod locating;
 mod memory;
 mod script;
+mod secrets;
+mod servers;
+mod shared;
 mod unreadable;
 mod untold;
 mod wrong_store;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Account, AccountBackend, Department, Operator, Organization, Plan, Widget};
-use crate::backend::Wake;
+use crate::backend::Backend;
 use crate::backend::embedded::Embedded;
 use crate::domain::rows::{Answer, Key};
 use crate::store::Store;
 
 use super::cache::Cached;
-use super::connection::Connection;
+use super::connections::Connections;
 use super::context::{Context, Scope};
 use super::guard::Guard;
 use super::metrics::Metrics;
 use super::object::ObjectName;
 use super::runner::{Failures, turn};
+use super::secrets::Known;
 use super::{mapping, run, usage, watch};
 
 use faulty::Faulty;
 use memory::Memory;
 use script::{Fault, Script};
+use servers::{REMOTE, Servers};
 
 /// Far more passes than any run here needs to come to rest, or to nothing but retries that write nothing.
 const MANY: usize = 1_000;
 
-/// A cluster and a database that outlive the controllers on them.
+/// A cluster, a database and servers that outlive the controllers on them.
 struct World {
     memory: Arc<Memory>,
     folder: tempfile::TempDir,
+    servers: Servers,
+    /// Secrets in the controller's namespace, as its watches see them; others do not exist.
+    secrets: Mutex<BTreeMap<String, Known>>,
+    /// `--owner-id`.
+    owner_id: Option<String>,
 }
 
 /// A controller on them, driven pass by pass.
@@ -60,8 +71,8 @@ struct Life {
     context: Context,
     script: Arc<Script>,
     store: Arc<Store>,
-    wakes: UnboundedReceiver<Wake>,
     memory: Arc<Memory>,
+    servers: Servers,
 }
 
 impl World {
@@ -83,7 +94,13 @@ impl World {
         }
         // In memory, where there is such a folder: a thousand stores are made here, and none has to survive a crash of the machine.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        Self { memory, folder: folder.expect("a folder") }
+        Self {
+            memory,
+            folder: folder.expect("a folder"),
+            servers: Servers::default(),
+            secrets: Mutex::default(),
+            owner_id: Some("owner".to_owned()),
+        }
     }
 
     /// Confirms and deletes the account.
@@ -94,22 +111,42 @@ impl World {
     }
 
     async fn live(&self, script: Script) -> Life {
+        self.live_on("store.db", script).await
+    }
+
+    /// A controller whose own store is in this file.
+    async fn live_on(&self, database: &str, script: Script) -> Life {
         let script = Arc::new(script);
-        let store = Store::open(&self.folder.path().join("store.db")).await.expect("the store opens");
-        let store = Arc::new(store);
+        let store = Arc::new(Store::open(&self.folder.path().join(database)).await.expect("the store opens"));
         let inner = Embedded::new(store.clone(), "owner");
-        let wakes = store.take_wakes("owner");
-        let backend = Arc::new(Faulty { inner, script: script.clone() });
-        let client = self.memory.client(&script);
+        let context = self.context(Some(Arc::new(Faulty { inner, script: script.clone() })), &script);
+        Life { context, script, store, memory: self.memory.clone(), servers: self.servers.clone() }
+    }
+
+    fn context(&self, embedded: Option<Arc<dyn Backend>>, script: &Arc<Script>) -> Context {
+        let client = self.memory.client(script);
         let recorder = Recorder::new(client.clone(), Reporter { controller: "c".to_owned(), instance: None });
-        let scope = Scope { controller_name: "c".to_owned(), namespaces: Vec::new() };
-        let connection = Arc::new(Connection::new(backend));
-        let context = Context::new(client, scope, connection, recorder, Metrics::default(), CancellationToken::new());
-        self.memory.take_changes();
-        for object in self.memory.objects() {
-            deliver(&context, object, true);
+        let scope = Scope {
+            controller_name: "c".to_owned(),
+            namespaces: Vec::new(),
+            owner_id: self.owner_id.clone(),
+            secret_namespace: "controllers".to_owned(),
+        };
+        let connections = Connections::new(embedded, Box::new(self.servers.clone()));
+        let context = Context::new(client, scope, connections, recorder, Metrics::default(), CancellationToken::new());
+        for (name, known) in self.secrets.lock().expect("no panic").iter() {
+            super::secrets::learn(&context, name, known.clone());
         }
-        Life { context, script, store, wakes, memory: self.memory.clone() }
+        self.memory.take_changes();
+        self.retell(&context);
+        context
+    }
+
+    /// Hands all objects to a controller, as they are now.
+    fn retell(&self, context: &Context) {
+        for object in self.memory.objects() {
+            deliver(context, object, true);
+        }
     }
 
     /// Lives until it is at rest; after a death, a second life goes on. Returns the last one.
@@ -136,8 +173,9 @@ impl Life {
             for (object, exists) in self.memory.take_changes() {
                 deliver(&self.context, object, exists);
             }
-            while let Ok(wake) = self.wakes.try_recv() {
-                run::follow(&self.context, wake);
+            self.servers.pump();
+            while let Some((connection, wake)) = self.context.connections.try_wake() {
+                run::follow(&self.context, &connection, wake);
             }
             if self.script.dead() {
                 return;
@@ -217,9 +255,14 @@ fn absorb<K: Cached>(context: &Context, object: Value, exists: bool) {
     if exists { mapping::absorb(context, &entry) } else { mapping::gone::<K>(context, &name, &entry.key()) }
 }
 
+/// An object as it is now.
+fn object(world: &World, kind: &str, name: &str) -> Option<Value> {
+    world.memory.objects().into_iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+}
+
 /// Reason and message of an object's `Ready`; `None`: the object is gone.
 fn ready(world: &World, kind: &str, name: &str) -> Option<(String, String)> {
-    let object = world.memory.objects().into_iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)?;
+    let object = object(world, kind, name)?;
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
     let text = |field: &str| ready[field].as_str().unwrap_or_default().to_owned();

@@ -102,3 +102,29 @@ async fn an_acceptance_that_is_taken_back_and_given_anew_between_two_passes_coun
     drop(world.run(Script::default()).await);
     assert_eq!(reason(&world, "AccountBackend", "embedded"), "BackendReplaced", "and once only");
 }
+
+/// A second controller with another database, started by mistake.
+#[tokio::test]
+async fn what_a_stray_controller_said_of_objects_does_not_outlast_it() {
+    let world = World::new();
+    let mut healthy = world.run(Script::default()).await;
+    let before = healthy.state();
+    let mut stray = world.live_on("stray.db", Script::default()).await;
+    stray.run().await;
+    let (reason_, message) = ready(&world, "AccountBackend", "embedded").expect("it is there");
+    assert_eq!(reason_, "BackendReplaced");
+    assert!(message.contains("a second controller, with another --database"), "{message}");
+    assert!(message.contains("kubectl get pods -A -l app.kubernetes.io/name=deskplane"), "{message}");
+    assert!(message.len() < 1024, "it is not cut: {} bytes", message.len());
+    for (kind, name) in [("Account", "acme"), ("Organization", "acme-default"), ("Widget", "acme-default-widget")] {
+        assert_eq!(reason(&world, kind, name), "BackendReplaced", "{kind} {name}");
+    }
+
+    world.retell(&healthy.context);
+    healthy.run().await;
+    assert_eq!(healthy.state(), before, "without a sweep, and without a restart");
+    let writes = healthy.script.writes().len();
+    world.retell(&healthy.context);
+    healthy.run().await;
+    assert_eq!(healthy.script.writes().len(), writes);
+}

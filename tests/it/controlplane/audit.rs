@@ -113,6 +113,12 @@ impl Request {
         }
     }
 
+    /// Whether it lists or watches the object of that name alone.
+    pub fn names_only(&self, name: &str) -> bool {
+        self.uri.contains(&format!("fieldSelector=metadata.name%3D{name}&"))
+            || self.uri.ends_with(&format!("fieldSelector=metadata.name%3D{name}"))
+    }
+
     /// Whether it changes something when it succeeds.
     pub fn is_write(&self) -> bool {
         matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
