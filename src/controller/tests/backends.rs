@@ -75,7 +75,7 @@ async fn two_backends_are_served_at_once_each_with_its_own_store_and_epoch() {
     let mut second = world.live(Script::default()).await;
     second.run().await;
     assert_eq!(second.script.writes(), Vec::<String>::new());
-    assert_eq!(world.servers.get(REMOTE).shelf.store.identify().await.unwrap().epoch, 2);
+    assert_eq!(world.servers.get(REMOTE).shelf.store.identify("owner").await.unwrap().epoch, 2);
     rename(&world, "bob", "Bob");
     second.run().await;
     let epoch = |name: &str| object(&world, "AccountBackend", name).unwrap()["status"]["epoch"].clone();
@@ -150,13 +150,13 @@ async fn another_store_behind_one_server_is_replaced_there_and_there_only() {
     assert!(message.contains("spec.server.url") && !message.contains("second controller"), "{message}");
     assert!(message.ends_with(&format!("accept-store={}", other.store.id())), "{message}");
     assert_eq!(snapshot(&world, &OF_EMBEDDED), others, "nobody wrote a word about the others");
-    assert_eq!(other.store.identify().await.unwrap().epoch, 0, "nothing was written to it");
+    assert_eq!(other.store.identify("owner").await.unwrap().epoch, 0, "nothing was written to it");
 
     // The right one is back: found out by itself, in the epoch that there was.
     world.servers.change(REMOTE, |server| server.shelf = right.clone());
     life.run().await;
     all_are(&world, &OF_REMOTE, "Synced");
-    assert_eq!(right.store.identify().await.unwrap().epoch, 1);
+    assert_eq!(right.store.identify("owner").await.unwrap().epoch, 1);
 
     // Or it is lost, and the other one is accepted.
     world.servers.change(REMOTE, |server| server.shelf = other.clone());
@@ -194,7 +194,7 @@ async fn an_older_copy_behind_a_server_is_recognised_while_the_controller_runs()
         let mut life = world.live(Script::default()).await;
         life.run().await;
         let store = &world.servers.get(REMOTE).shelf.store;
-        assert_eq!(store.identify().await.unwrap().epoch, 1);
+        assert_eq!(store.identify("owner").await.unwrap().epoch, 1);
         let mut connection =
             sqlx::ConnectOptions::connect(&sqlx::sqlite::SqliteConnectOptions::new().filename(world.folder.path().join("remote.db")))
                 .await
@@ -225,7 +225,7 @@ async fn who_was_fenced_in_one_store_ends() {
     let world = World::with_remote().await;
     let mut life = world.live(Script::default()).await;
     life.run().await;
-    world.servers.get(REMOTE).shelf.store.begin_epoch().await.unwrap();
+    world.servers.get(REMOTE).shelf.store.begin_epoch("owner").await.unwrap();
     rename(&world, "bob", "Bob");
     life.run().await;
     let why = life.context.fenced_by().expect("it is to end");

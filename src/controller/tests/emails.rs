@@ -43,7 +43,7 @@ async fn looks_of_a_pass(life: &Life, kind: Kind, name: &str) -> usize {
 #[tokio::test]
 async fn a_pass_looks_at_a_handful_of_objects_however_many_operators_an_organization_has() {
     let world = World::new();
-    let mut life = world.run(Script::default()).await;
+    let life = world.run(Script::default()).await;
     // There is no seat for its first operator, who is looked up by e-mail.
     let first = json!({"email": "P-19999@x.example"});
     world.memory.create(

@@ -92,7 +92,7 @@ async fn what_was_in_the_own_store_does_not_wait_for_a_server() {
     assert_eq!(reason(&world, "Operator", "acme-default-first-operator"), "WaitingForParent");
     drop(life);
     // Its row is erased in the store itself, by whoever may.
-    let store = crate::store::Store::open(&world.folder.path().join("store.db"), "person").await.unwrap();
+    let store = crate::store::Store::open(&world.folder.path().join("store.db")).await.unwrap();
     let external = object(&world, "Operator", "acme-default-first-operator").unwrap()["status"]["externalId"].as_str().unwrap().to_owned();
     for orphan in store.reader().orphans().await.unwrap() {
         if orphan.external_id == external || orphan.organization.is_none() {

@@ -72,7 +72,6 @@ struct Life {
     script: Arc<Script>,
     store: Arc<Store>,
     memory: Arc<Memory>,
-    servers: Servers,
 }
 
 impl World {
@@ -120,7 +119,7 @@ impl World {
         let store = Arc::new(Store::open(&self.folder.path().join(database)).await.expect("the store opens"));
         let inner = Embedded::new(store.clone(), "owner");
         let context = self.context(Some(Arc::new(Faulty { inner, script: script.clone() })), &script);
-        Life { context, script, store, memory: self.memory.clone(), servers: self.servers.clone() }
+        Life { context, script, store, memory: self.memory.clone() }
     }
 
     fn context(&self, embedded: Option<Arc<dyn Backend>>, script: &Arc<Script>) -> Context {
@@ -173,7 +172,6 @@ impl Life {
             for (object, exists) in self.memory.take_changes() {
                 deliver(&self.context, object, exists);
             }
-            self.servers.pump();
             while let Some((connection, wake)) = self.context.connections.try_wake() {
                 run::follow(&self.context, &connection, wake);
             }

@@ -84,7 +84,7 @@ async fn a_refused_token_is_not_tried_again_until_the_secret_changes() {
     for (kind, name) in [("AccountBackend", "remote"), ("Operator", "bob")] {
         assert_eq!(reason(&world, kind, name), "Synced", "{kind} {name}");
     }
-    assert_eq!(world.servers.get(REMOTE).shelf.store.identify().await.unwrap().epoch, 1, "in the epoch that there was");
+    assert_eq!(world.servers.get(REMOTE).shelf.store.identify("owner").await.unwrap().epoch, 1, "in the epoch that there was");
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn a_new_token_url_authority_or_rate_changes_the_way_and_nothing_else() {
     spec("server/url", json!(OTHER));
     works(&mut life, "url").await;
     assert_eq!(world.servers.get(REMOTE).asked, asked, "nobody asks there any more");
-    assert_eq!(shelf.store.identify().await.unwrap().epoch, 1);
+    assert_eq!(shelf.store.identify("owner").await.unwrap().epoch, 1);
 
     // Another store at the new URL is another store.
     let elsewhere = Shelf::at(&world.folder.path().join("elsewhere.db")).await;
@@ -158,7 +158,7 @@ async fn a_new_token_url_authority_or_rate_changes_the_way_and_nothing_else() {
     life.run().await;
     assert_eq!(said(&world).0, "BackendReplaced");
     assert_eq!(reason(&world, "Operator", "bob"), "BackendReplaced");
-    assert_eq!(elsewhere.store.identify().await.unwrap().epoch, 0);
+    assert_eq!(elsewhere.store.identify("owner").await.unwrap().epoch, 0);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_backend_that_goes_takes_its_token_and_its_way_along() {
     learn(&life.context, "remote", world.secret("remote", "9", Some("good")));
     life.run().await;
     assert_eq!(said(&world).0, "Synced");
-    assert_eq!(world.servers.get(REMOTE).shelf.store.identify().await.unwrap().epoch, 1);
+    assert_eq!(world.servers.get(REMOTE).shelf.store.identify("owner").await.unwrap().epoch, 1);
 }
 
 #[tokio::test]

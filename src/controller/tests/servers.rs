@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::backend::embedded::Embedded;
 use crate::backend::server::ServerOptions;
@@ -66,31 +67,21 @@ impl World {
     /// A controller without a store of its own; `Life::store` is one that nobody uses.
     pub async fn live_without_store(&self) -> Life {
         let script = Arc::new(Script::default());
-        let store = Arc::new(Store::open(&self.folder.path().join("unused.db"), "owner").await.expect("the store opens"));
+        let store = Arc::new(Store::open(&self.folder.path().join("unused.db")).await.expect("the store opens"));
         let context = self.context(None, &script);
-        Life { context, script, store, memory: self.memory.clone(), servers: self.servers.clone() }
+        Life { context, script, store, memory: self.memory.clone() }
     }
 }
 
-/// A store behind servers, and whoever hears its wakes.
+/// A store behind servers.
 pub struct Shelf {
     pub store: Arc<Store>,
-    wakes: Mutex<UnboundedReceiver<Wake>>,
-    hearers: Mutex<Vec<UnboundedSender<Wake>>>,
 }
 
 impl Shelf {
-    /// A store of the owner "owner" in this file.
+    /// The store in this file.
     pub async fn at(path: &Path) -> Arc<Self> {
-        let store = Arc::new(Store::open(path, "owner").await.expect("the store opens"));
-        let wakes = Mutex::new(store.take_wakes().expect("the first to take them"));
-        Arc::new(Self { store, wakes, hearers: Mutex::default() })
-    }
-
-    fn pump(&self) {
-        while let Ok(wake) = lock(&self.wakes).try_recv() {
-            lock(&self.hearers).retain(|hearer| hearer.send(wake.clone()).is_ok());
-        }
+        Arc::new(Self { store: Arc::new(Store::open(path).await.expect("the store opens")) })
     }
 }
 
@@ -128,41 +119,42 @@ impl Servers {
     pub fn get(&self, url: &str) -> Server {
         lock(&self.0)[url].clone()
     }
-
-    /// Hands on what the stores have to say.
-    pub fn pump(&self) {
-        for server in lock(&self.0).values() {
-            server.shelf.pump();
-        }
-    }
 }
 
 impl Connect for Servers {
     fn connect(&self, options: ServerOptions) -> Result<Arc<dyn Backend>> {
-        assert_eq!(options.owner, "owner");
         if let Some(server) = lock(&self.0).get_mut(&options.url) {
             server.connected += 1;
         }
-        Ok(Arc::new(Client { servers: self.clone(), url: options.url, token: options.token }))
+        let ServerOptions { url, token, owner, .. } = options;
+        Ok(Arc::new(Client { servers: self.clone(), url, token, owner, refused: AtomicBool::new(false) }))
     }
 }
 
-/// A client of one server.
+/// A client of one server. Like the real one it asks no more once its token was refused.
 struct Client {
     servers: Servers,
     url: String,
     token: SecretString,
+    owner: String,
+    refused: AtomicBool,
 }
 
 impl Client {
     fn ask(&self) -> Result<Embedded> {
+        let answer = if self.refused.load(Ordering::Relaxed) { Err(BackendError::CredentialsInvalid) } else { self.answer() };
+        self.refused.store(matches!(answer, Err(BackendError::CredentialsInvalid)), Ordering::Relaxed);
+        answer
+    }
+
+    fn answer(&self) -> Result<Embedded> {
         let mut servers = lock(&self.servers.0);
         let Some(server) = servers.get_mut(&self.url) else { return Err(BackendError::Transient("no such host".to_owned())) };
         server.asked += 1;
         match &server.fault {
             Some(fault) => Err(fault.clone()),
             None if self.token.expose_secret() != server.token => Err(BackendError::CredentialsInvalid),
-            None => Ok(Embedded::new(server.shelf.store.clone())),
+            None => Ok(Embedded::new(server.shelf.store.clone(), &self.owner)),
         }
     }
 }
@@ -172,12 +164,10 @@ macro_rules! passed_on {
         #[async_trait]
         impl Backend for Client {
             fn capabilities(&self) -> Capabilities {
-                Embedded::new(self.servers.get(&self.url).shelf.store.clone()).capabilities()
+                Embedded::new(self.servers.get(&self.url).shelf.store.clone(), &self.owner).capabilities()
             }
             fn take_wakes(&self) -> Option<UnboundedReceiver<Wake>> {
-                let (hearer, wakes) = unbounded_channel();
-                lock(&self.servers.get(&self.url).shelf.hearers).push(hearer);
-                Some(wakes)
+                Some(self.servers.get(&self.url).shelf.store.take_wakes(&self.owner))
             }
             $(async fn $name(&self, $($argument: $type),*) -> Result<$output> {
                 self.ask()?.$name($($argument),*).await

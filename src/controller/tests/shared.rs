@@ -56,7 +56,7 @@ async fn two_ways_to_one_store_share_its_connection_and_epoch() {
     with_twin(&world, &shelf);
     let life = run(&world).await;
     all_synced(&world);
-    assert_eq!(shelf.store.identify().await.unwrap().epoch, 1, "a second epoch would have fenced the first");
+    assert_eq!(shelf.store.identify("owner").await.unwrap().epoch, 1, "a second epoch would have fenced the first");
     assert_eq!((epoch(&world, "remote"), epoch(&world, "twin")), (json!(1), json!(1)));
     assert_eq!(life.context.connections.all().len(), 2, "and the controller's own store");
     assert_eq!(life.context.fenced_by(), None);
@@ -83,7 +83,7 @@ async fn when_one_of_two_ways_is_closed_the_other_one_is_used() {
         learn(&life.context, secret, world.secret(secret, "2", Some("other")));
         life.run().await;
         all_synced(&world);
-        assert_eq!(shelf.store.identify().await.unwrap().epoch, 1);
+        assert_eq!(shelf.store.identify("owner").await.unwrap().epoch, 1);
     }
 }
 
@@ -92,16 +92,16 @@ async fn a_server_before_the_controllers_own_store_is_the_same_store() {
     let world = World::with_remote().await;
     let shelf = Shelf::at(&world.folder.path().join("store.db")).await;
     let script = Arc::new(Script::default());
-    let own = Arc::new(super::Embedded::new(shelf.store.clone()));
+    let own = Arc::new(super::Embedded::new(shelf.store.clone(), "owner"));
     world.servers.change(REMOTE, |server| server.shelf = shelf.clone());
     let context = world.context(Some(own), &script);
-    let mut life = Life { context, script, store: shelf.store.clone(), memory: world.memory.clone(), servers: world.servers.clone() };
+    let mut life = Life { context, script, store: shelf.store.clone(), memory: world.memory.clone() };
     life.run().await;
     for (kind, name) in [("AccountBackend", "embedded"), ("AccountBackend", "remote"), ("Account", "acme"), ("Account", "beta")] {
         assert_eq!(reason(&world, kind, name), "Synced", "{kind} {name}");
     }
     assert_eq!(life.context.connections.all().len(), 1);
-    assert_eq!(shelf.store.identify().await.unwrap().epoch, 1);
+    assert_eq!(shelf.store.identify("owner").await.unwrap().epoch, 1);
 
     // The server is given up.
     let moved = json!([{"op": "remove", "path": "/spec/server"}, {"op": "add", "path": "/spec/embedded", "value": {}}]);
@@ -113,7 +113,7 @@ async fn a_server_before_the_controllers_own_store_is_the_same_store() {
     assert_eq!((reason(&world, "AccountBackend", "remote"), reason(&world, "Operator", "bob")), ("Synced".to_owned(), "Synced".to_owned()));
     assert_eq!(world.servers.get(REMOTE).asked, asked);
     assert!(life.context.secrets.is_empty());
-    assert_eq!(shelf.store.identify().await.unwrap().epoch, 1);
+    assert_eq!(shelf.store.identify("owner").await.unwrap().epoch, 1);
     assert_eq!(life.context.fenced_by(), None);
 }
 
@@ -125,8 +125,8 @@ async fn a_backend_that_moves_to_a_server_before_its_store_keeps_everything() {
     world.secret("remote", "1", Some("good"));
     let before = {
         let script = Arc::new(Script::default());
-        let context = world.context(Some(Arc::new(super::Embedded::new(shelf.store.clone()))), &script);
-        let mut life = Life { context, script, store: shelf.store.clone(), memory: world.memory.clone(), servers: world.servers.clone() };
+        let context = world.context(Some(Arc::new(super::Embedded::new(shelf.store.clone(), "owner"))), &script);
+        let mut life = Life { context, script, store: shelf.store.clone(), memory: world.memory.clone() };
         life.run().await;
         object(&world, "Widget", "acme-default-widget").expect("it is there")
     };
