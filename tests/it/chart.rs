@@ -50,6 +50,9 @@ fn values_that_cannot_be_right_are_refused_and_named() {
         ("/controller/affinity", "controller.affinity.nodes=near"),
         ("/controller/replicas", "controller.replicas=0"),
         ("database.postgres.secretName", "controller.replicas=2"),
+        ("controller.ownerId", "database.none=true"),
+        ("database.postgres.secretName", "database.none=true,database.postgres.secretName=a"),
+        ("accountBackend.create", "database.none=true,controller.ownerId=a,accountBackend.create=true"),
         ("/database/postgres", "database.postgres=yes"),
         ("/database/postgres/secretName", "database.postgres.secretName=Not_A_Name"),
         ("/database/sqlite/accessMode", "database.sqlite.accessMode=ReadWriteMany"),
@@ -79,9 +82,33 @@ fn on_postgres_there_is_no_volume_and_no_password_in_the_arguments_and_the_lease
     assert_eq!((&url["name"], &url["valueFrom"]["secretKeyRef"]["name"]), (&"DESKPLANE_DATABASE".into(), &"deskplane-database".into()));
     let args = container["args"].to_string();
     assert!(!args.contains("--database") && args.contains("--lease-name=deskplane-controller"), "{args}");
-    let role = only(&rendered, "Role");
-    assert_eq!(role["rules"][1]["resourceNames"][0], "deskplane-controller");
-    assert_eq!(only(&rendered, "RoleBinding")["roleRef"]["name"], role["metadata"]["name"]);
+    leads_by_its_lease(&rendered);
+}
+
+/// The rights to its own Lease, and to no other.
+fn leads_by_its_lease(rendered: &[Value]) {
+    let named = |kind: &str| {
+        let found = rendered.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == "deskplane-controller-lease");
+        found.unwrap_or_else(|| panic!("no {kind} for the Lease"))
+    };
+    assert_eq!(named("Role")["rules"][1]["resourceNames"][0], "deskplane-controller");
+    assert_eq!(named("RoleBinding")["roleRef"]["name"], "deskplane-controller-lease");
+}
+
+#[test]
+fn without_a_store_there_is_no_volume_and_the_lease_is_allowed() {
+    let rendered = objects(&render("chat", &["--values", &format!("{CHART}/ci/servers-values.yaml")]));
+    assert!(rendered.iter().all(|object| object["kind"] != "PersistentVolumeClaim"));
+    let spec = &only(&rendered, "Deployment")["spec"];
+    let pod = &spec["template"]["spec"];
+    assert_eq!((spec["replicas"].as_i64(), &pod["volumes"], &pod["containers"][0]["env"]), (Some(2), &Value::Null, &Value::Null));
+    let args = pod["containers"][0]["args"].to_string();
+    for arg in ["--database=none", "--owner-id=cluster-1", "--lease-name=deskplane-controller"] {
+        assert!(args.contains(arg), "{args}");
+    }
+    leads_by_its_lease(&rendered);
+    let on_file = objects(&render("chat", &[]));
+    assert!(on_file.iter().all(|object| object["metadata"]["name"] != "deskplane-controller-lease"), "a file has a lock instead");
 }
 
 #[test]

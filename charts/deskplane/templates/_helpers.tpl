@@ -67,11 +67,20 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* Whether the accounts are in PostgreSQL. A file has one writer. */}}
-{{- define "deskplane.onPostgres" -}}
+{{/* Whether the controller has a store of its own in a file. A file has one writer. */}}
+{{- define "deskplane.onFile" -}}
+{{- if .Values.database.none -}}
 {{- if .Values.database.postgres.secretName -}}
-true
-{{- else if gt (int .Values.controller.replicas) 1 -}}
+{{- fail "database.none: database.postgres.secretName names a database. Set one of the two." -}}
+{{- else if not .Values.controller.ownerId -}}
+{{- fail "database.none: set controller.ownerId too: an account server tells by it whose rows are whose." -}}
+{{- else if .Values.accountBackend.create -}}
+{{- fail "accountBackend.create: makes the AccountBackend of the controller's own store, and with database.none there is none. Write one with spec.server yourself." -}}
+{{- end -}}
+{{- else if not .Values.database.postgres.secretName -}}
+{{- if gt (int .Values.controller.replicas) 1 -}}
 {{- fail "controller.replicas: an SQLite file has one writer. Set it to 1, or name a database with database.postgres.secretName." -}}
+{{- end -}}
+true
 {{- end -}}
 {{- end -}}
