@@ -61,11 +61,11 @@ pub struct ControllerArgs {
     /// The store of the embedded backend: a file, made if it does not exist, or a database; none: all accounts are in servers
     #[arg(long, env = "DESKPLANE_DATABASE", hide_env_values = true, value_name = DATABASES_OR_NONE, default_value = DEFAULT_DATABASE)]
     pub database: SecretString,
-    /// Whose rows these are, when several clusters share a backend; needed for AccountBackends with a server [default: UID of the
-    /// namespace kube-system]
+    /// Whose rows these are, when several clusters share a backend; needed for account servers [default: UID of the namespace
+    /// kube-system]
     #[arg(long, env = "DESKPLANE_OWNER_ID", value_name = "ID")]
     pub owner_id: Option<String>,
-    /// Namespace of the Secrets that AccountBackends name [default: the pod's, or the one of the kubeconfig's context]
+    /// Namespace of the Secrets with the tokens of account servers [default: the pod's, or the one of the kubeconfig's context]
     #[arg(long, env = "DESKPLANE_SECRET_NAMESPACE", value_name = "NAME")]
     pub secret_namespace: Option<String>,
     /// Look after this namespace only; can be given several times [default: all]

@@ -126,7 +126,7 @@ fn run(verb: Verb) -> Result<Exit, CliError> {
     let runtime = runtime.map_err(|source| CliError::Io { what: "start", source })?;
     runtime.block_on(async {
         match verb {
-            Verb::Controller(args) => controller::run(args).await,
+            Verb::Controller(args) => Box::pin(controller::run(args)).await,
             Verb::Server(args) => server::run(args).await,
             Verb::Manifests(args) => {
                 manifests::write(args.output_dir.as_deref(), &args.controller_user)?;

@@ -53,14 +53,7 @@ pub struct Connections {
 impl Connections {
     /// No connection yet. `embedded` is the store inside this process, if it has one.
     pub fn new(embedded: Option<Arc<dyn Backend>>, servers: Box<dyn Connect>) -> Self {
-        Self {
-            embedded,
-            servers,
-            accesses: Mutex::default(),
-            by_store: Mutex::default(),
-            untold: Mutex::default(),
-            changed: Notify::new(),
-        }
+        Self { embedded, servers, accesses: Mutex::default(), by_store: Mutex::default(), untold: Mutex::default(), changed: Notify::new() }
     }
 
     /// The way to the store inside this process, if it has one.

@@ -143,12 +143,13 @@ fn held_for(stop: Stop, backend: &ObjectName, known: bool) -> Stop {
 }
 
 /// `known`: status.storeId tells that it is this one.
-fn held(whose: &str, known: bool, failure: Failure) -> Failure {
+fn held(whose: &str, known: bool, mut failure: Failure) -> Failure {
     let why = if known {
         format!("status.storeId leads to {whose}, which cannot be asked")
     } else {
         format!("nothing shows which backend this object was in, so all are asked, and {whose} cannot be")
     };
-    let message = format!("Held, nothing is let go: {why}. {}", failure.message);
-    Failure { message, spares_settled: false, ..failure }.with_backoff()
+    failure.message = format!("Held, nothing is let go: {why}. {}", failure.message);
+    failure.spares_settled = false;
+    failure.with_backoff()
 }

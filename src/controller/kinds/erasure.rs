@@ -259,13 +259,11 @@ async fn connection_to_tell<K: Managed>(
     object: &K,
     account: Option<&Arc<Account>>,
 ) -> Result<Option<Arc<Connection>>, Stop> {
-    match account {
-        Some(account) => served_connection(context, account).map(Some),
-        None => {
-            let Some(kind) = K::KIND.row_kind() else { return Ok(None) };
-            Ok(locate(context, &subject(kind, object, None)).await?.map(|(connection, _)| connection))
-        }
+    if let Some(account) = account {
+        return served_connection(context, account).map(Some);
     }
+    let Some(kind) = K::KIND.row_kind() else { return Ok(None) };
+    Ok(locate(context, &subject(kind, object, None)).await?.map(|(connection, _)| connection))
 }
 
 /// Tells the backend, so late, that the rows of an object that is gone by now were let go.

@@ -105,8 +105,8 @@ pub struct Servers(Arc<Mutex<BTreeMap<String, Server>>>);
 
 impl Servers {
     /// A new server before a store.
-    pub fn add(&self, url: &str, shelf: &Arc<Shelf>, token: &str) {
-        let server = Server { shelf: shelf.clone(), token: token.to_owned(), fault: None, asked: 0, connected: 0 };
+    pub fn add(&self, url: &str, behind: &Arc<Shelf>, token: &str) {
+        let server = Server { shelf: behind.clone(), token: token.to_owned(), fault: None, asked: 0, connected: 0 };
         lock(&self.0).insert(url.to_owned(), server);
     }
 

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
+use crate::backend::BackendError;
 use crate::domain::rows::{Answer, Key};
 use crate::store::OrphanState;
 
 use super::script::Script;
-use super::{Life, World, ready, reason};
+use super::{Life, REMOTE, World, ready, reason};
 
 /// A world in which the account was let go while the store refused every write. Keys of all objects that had a row.
 async fn let_go_untold() -> (World, Life, Vec<Key>) {
@@ -88,4 +89,39 @@ async fn a_release_that_was_taken_back_before_the_store_was_told_is_none() {
         assert!(matches!(life.store.lookup(key).await, Ok(Answer::Present(_))));
     }
     life.one_row_for_each().await;
+}
+
+/// A controller that first reaches the server when everything is let go and gone.
+#[tokio::test]
+async fn a_server_that_could_not_be_reached_before_is_told_also_of_what_is_gone_by_then() {
+    let world = World::with_remote().await;
+    drop(world.run(Script::default()).await);
+    let shelf = world.servers.get(REMOTE).shelf;
+    let store = &shelf.store;
+    let on_server = |object: &serde_json::Value| object["metadata"]["namespace"] == "ns" && object["status"]["storeId"] == store.id();
+    let objects: Vec<_> = world.memory.objects().into_iter().filter(on_server).collect();
+    let keys: Vec<_> = objects.iter().map(|object| Key::from(object["metadata"]["uid"].as_str().expect("a UID"))).collect();
+    assert_eq!(keys.len(), 6, "account, organization, two operators, department, widget");
+
+    world.servers.change(REMOTE, |server| server.fault = Some(BackendError::Transient("connection refused".to_owned())));
+    let mut life = world.live(Script::default()).await;
+    let release = json!([{"op": "add", "path": "/metadata/annotations", "value": {"deskplane.dev/release": "beta"}}]);
+    world.memory.patch("Account", "ns", "beta", release);
+    life.run().await;
+    let (reason, message) = ready(&world, "Account", "beta").expect("it stays");
+    assert!(reason == "Released" && message.contains("without telling the backend"), "{reason}: {message}");
+    for object in objects.iter().rev() {
+        let text = |path: &str| object.pointer(path).and_then(serde_json::Value::as_str).unwrap_or_default();
+        world.memory.delete(text("/kind"), "ns", text("/metadata/name"));
+    }
+    life.run().await;
+    assert!(ready(&world, "Account", "beta").is_none() && ready(&world, "Operator", "bob").is_none(), "they are free");
+
+    world.servers.change(REMOTE, |server| server.fault = None);
+    life.run().await;
+    for key in &keys {
+        assert_eq!(store.lookup(key).await.expect("an answer"), Answer::Released);
+    }
+    let orphans = store.reader().orphans().await.expect("the list of orphans");
+    assert!(orphans.iter().all(|orphan| orphan.state == OrphanState::Unmanaged), "nothing vanished: {orphans:?}");
 }
