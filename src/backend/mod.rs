@@ -171,7 +171,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Takes a new epoch: every session before it is fenced from here on.
     async fn begin_epoch(&self) -> Result<Session>;
 
-    /// The stream of wakes, sent after the commit that caused them. To be taken once, by the controller's runner.
+    /// The stream of wakes, sent after the commit that caused them. To be taken once, by the controller's runner. It ends when there is
+    /// nothing to hear any more: our credentials are refused.
     fn take_wakes(&self) -> Option<UnboundedReceiver<Wake>>;
 
     /// Keys of all accounts with our owner tag, and of quarantined ones; for the sweep after a start. Paged.

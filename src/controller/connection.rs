@@ -139,18 +139,15 @@ impl Connection {
         lock(&self.ways).used().cloned().ok_or_else(none)
     }
 
-    /// What the store wakes.
-    pub fn poll_wakes(&self, task: &mut Task<'_>) -> Poll<Wake> {
+    /// What the store wakes; `None`, once: by the way in use nothing is to be heard any more.
+    pub fn poll_wakes(&self, task: &mut Task<'_>) -> Poll<Option<Wake>> {
         let mut ways = lock(&self.ways);
         let Some(wakes) = &mut ways.wakes else { return Poll::Pending };
-        match wakes.poll_recv(task) {
-            Poll::Ready(Some(wake)) => Poll::Ready(wake),
-            Poll::Ready(None) => {
-                ways.wakes = None;
-                Poll::Pending
-            }
-            Poll::Pending => Poll::Pending,
+        let polled = wakes.poll_recv(task);
+        if matches!(polled, Poll::Ready(None)) {
+            ways.wakes = None;
         }
+        polled
     }
 
     /// Takes our epoch by `begin` and sweeps the store by `sweep`, each once. True: just now.

@@ -174,8 +174,8 @@ impl Connections {
         self.all().iter().map(|connection| connection.observed().quarantined()).sum()
     }
 
-    /// The next wake, whichever store it comes from.
-    pub async fn next_wake(&self) -> (Arc<Connection>, Wake) {
+    /// The next wake, whichever store it comes from; `None`: the way to that store fell silent.
+    pub async fn next_wake(&self) -> (Arc<Connection>, Option<Wake>) {
         loop {
             tokio::select! {
                 woken = poll_fn(|task| self.poll_wakes(task)) => return woken,
@@ -184,7 +184,7 @@ impl Connections {
         }
     }
 
-    fn poll_wakes(&self, task: &mut Task<'_>) -> Poll<(Arc<Connection>, Wake)> {
+    fn poll_wakes(&self, task: &mut Task<'_>) -> Poll<(Arc<Connection>, Option<Wake>)> {
         for connection in self.all() {
             if let Poll::Ready(wake) = connection.poll_wakes(task) {
                 return Poll::Ready((connection, wake));
@@ -195,7 +195,7 @@ impl Connections {
 
     /// A wake, if there is one.
     #[cfg(test)]
-    pub fn try_wake(&self) -> Option<(Arc<Connection>, Wake)> {
+    pub fn try_wake(&self) -> Option<(Arc<Connection>, Option<Wake>)> {
         match self.poll_wakes(&mut Task::from_waker(std::task::Waker::noop())) {
             Poll::Ready(woken) => Some(woken),
             Poll::Pending => None,

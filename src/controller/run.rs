@@ -221,8 +221,11 @@ async fn follow_wakes(context: &Context) {
     }
 }
 
-/// Takes over what a wake says, and has its object looked at.
-pub(super) fn follow(context: &Context, connection: &Connection, Wake { tag, ticket }: Wake) {
+/// Takes over what a wake says, and has its object looked at. Where nothing is to be heard any more, the backends are.
+pub(super) fn follow(context: &Context, connection: &Connection, wake: Option<Wake>) {
+    let Some(Wake { tag, ticket }) = wake else {
+        return context.queue.push_all(context.standing_on(connection));
+    };
     let mut observed = connection.observed();
     match ticket {
         Some(ticket) => observed.hears(&tag.key, ticket),

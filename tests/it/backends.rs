@@ -169,11 +169,12 @@ async fn what_is_declared_is_made_in_an_account_server_and_a_changed_token_count
     tenant.operator("tom", "one").await;
     tenant.ready("Operator", "tom").await;
 
-    // The token is revoked. What is settled stays so; what is to be written waits for another token, and for nothing else.
+    // The token is revoked: that shows though nobody has anything to ask. What is settled stays so; what is to be written waits for
+    // another token, and for nothing else.
     assert!(server.verb(&["token", "revoke", first.rsplit_once('_').unwrap().0]).status.success());
+    says(&plane, "CredentialsInvalid", "the server refuses the token").await;
     rename(&tenant, "Tom").await;
     tenant.reason("Operator", "tom", "CredentialsInvalid").await;
-    says(&plane, "CredentialsInvalid", "the server refuses the token").await;
     tenant.ready("Account", "acme").await;
     let second = server.token("admin");
     put_token(&plane, &second).await;
@@ -182,6 +183,7 @@ async fn what_is_declared_is_made_in_an_account_server_and_a_changed_token_count
     assert_eq!(backend["status"]["epoch"], 1, "in the session that there was");
 
     tenant.erase("Account", "acme").await;
+    tenant.gone("Account", "acme").await;
     let person = server.over_tls(&second, &folder.path().join("server-ca.crt"));
     assert_eq!(person.get("/v1/accounts").await.is(200).json()["rows"], json!([]), "nothing is left there");
     for log in [controller.log(), server.log()] {
@@ -232,6 +234,7 @@ async fn two_controllers_with_different_owner_ids_leave_each_others_rows_alone()
     // One erases its account, and starts anew: the other one's are as they were, over its own comparisons too.
     let before = tenants[1].ready("Operator", "tom").await;
     tenants[0].erase("Account", "acme").await;
+    tenants[0].gone("Account", "acme").await;
     assert!(controllers[0].stop().await);
     controllers[0] = start(&one, "one").await;
     account_on_server(&tenants[0]).await;

@@ -1,6 +1,6 @@
 //! What the server tells by itself: whose turn it is (wakes), and what others changed (the feed of changes).
 //!
-//! Both go on until nobody listens any more. A stream that breaks begins anew after growing delays; what was told meanwhile is not lost:
+//! Both go on until nobody listens any more, or the token is refused. A stream that breaks begins anew after growing delays; what was told meanwhile is not lost:
 //! a new stream of wakes begins with all that may have been missed, and the feed goes on where it was.
 
 use std::collections::BTreeSet;
@@ -90,12 +90,12 @@ impl Streams {
 }
 
 impl Listener {
-    /// Follows both until nobody listens. Once the token is refused there is nothing to hear, but no end either.
+    /// Follows both until nobody listens, or the token is refused.
     async fn run(self) {
-        let both = async { tokio::join!(self.follow_wakes(), self.follow_changes()) };
         tokio::select! {
             () = self.wakes.closed() => {}
-            _ = both => self.wakes.closed().await,
+            () = self.follow_wakes() => {}
+            () = self.follow_changes() => {}
         }
     }
 
