@@ -142,15 +142,6 @@ async fn whoever_no_longer_listens_is_no_longer_told() {
     assert_eq!(next(&mut again).await, "tom");
 }
 
-#[tokio::test]
-async fn once_the_token_is_refused_the_wakes_end() {
-    let (fake, _opened) = playing(|_| with_headers("401 Unauthorized", "", "")).await;
-    let server = server(&fake.url);
-    let mut wakes = server.take_wakes().expect("the wakes");
-    assert_eq!(wakes.recv().await, None);
-    assert_eq!(read(&server).await, BackendError::CredentialsInvalid);
-}
-
 /// A feed: pages by cursor, and rows by key.
 fn feed(pages: &'static [(&'static str, &'static str)]) -> impl Fn(&str) -> String + Send + Sync + 'static {
     move |request| {
