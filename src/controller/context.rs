@@ -304,11 +304,6 @@ impl Context {
         self.set_backend_state(name, Some(BackendState::Refused(failure)));
     }
 
-    /// A backend is the one we know, and is reached by this way.
-    pub fn verified(&self, name: &str, connection: &Arc<Connection>) {
-        self.set_backend_state(name, Some(BackendState::Verified(connection.clone())));
-    }
-
     /// An `AccountBackend` object is gone.
     pub fn forget_backend(&self, name: &str) {
         self.connections.forget(name);

@@ -37,7 +37,7 @@ impl Reconcile for AccountBackend {
         };
         // Before anybody writes to it: what tells this store from another must not be lost by a crash.
         let recorded = record(context, backend, &found.status).await?;
-        context.verified(backend.name(), &connection);
+        context.set_backend_state(backend.name(), Some(BackendState::Verified(connection.clone())));
         if recorded {
             context.queue.push(name_of(backend.as_ref()));
             return Err(Stop::Outdated);
