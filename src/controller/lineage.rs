@@ -1,10 +1,11 @@
 //! Where an object stands: its organization, account, backend. Resolved from the cache before anything is read or written.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::ObjectMeta;
-use kube::core::Selector;
+use kube::core::{Selector, SelectorExt as _};
 
 use crate::api::condition::Reason;
 use crate::api::names::PAUSED;
@@ -167,13 +168,15 @@ fn unreadable(reason: Reason, field: &str, other: &ObjectName) -> Failure {
 }
 
 /// Whether a label selector over namespaces matches; absent: all do. A selector that cannot be read matches nothing.
-fn allows(selector: Option<&LabelSelector>, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    selector.is_none_or(|selector| matches(selector, labels))
+fn allows(selector: Option<&LabelSelector>, labels: &BTreeMap<String, String>) -> bool {
+    selector.is_none_or(|selector| matcher(selector)(Some(labels)))
 }
 
-/// Whether a label selector matches; one that cannot be read matches nothing.
-pub fn matches(selector: &LabelSelector, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    Selector::try_from(selector.clone()).is_ok_and(|selector| kube::core::SelectorExt::matches(&selector, labels))
+/// Tells which labels a selector matches; one that cannot be read matches nothing.
+pub fn matcher(selector: &LabelSelector) -> impl Fn(Option<&BTreeMap<String, String>>) -> bool {
+    let selector = Selector::try_from(selector.clone()).ok();
+    let none = BTreeMap::new();
+    move |labels| selector.as_ref().is_some_and(|selector| selector.matches(labels.unwrap_or(&none)))
 }
 
 fn short(kind: Kind) -> &'static str {

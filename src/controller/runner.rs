@@ -37,14 +37,12 @@ pub struct Synced<S> {
     pub message: String,
     /// Further conditions.
     pub extra: Vec<Wanted>,
-    /// When to look again without a cause.
-    pub again: Option<Duration>,
 }
 
 impl<S> Synced<S> {
     /// With the usual message.
     pub fn new(status: S) -> Self {
-        Self { status, message: "The backend equals the spec.".to_owned(), extra: Vec::new(), again: None }
+        Self { status, message: "The backend equals the spec.".to_owned(), extra: Vec::new() }
     }
 }
 
@@ -203,10 +201,10 @@ async fn pass<K: Reconcile>(context: &Context, name: &ObjectName) -> Result<Opti
     let object = ensure_finalizer(context, object).await?;
     let result = K::sync(context, &object).await;
     let synced = report_stop::<K, _>(context, &object, result).await?;
-    let Synced { mut status, message, extra, again } = synced;
+    let Synced { mut status, message, extra } = synced;
     K::count(context, &object, &mut status);
     quietly(report::synced(context, object.as_ref(), status, &message, extra).await)?;
-    Ok(again)
+    Ok(None)
 }
 
 /// Reports a failure before it is passed on; anything else passes as it is.

@@ -11,7 +11,7 @@ use crate::domain::rows::{DesiredDepartment, Fields, Key, Row, RowKind};
 
 use super::super::context::Context;
 use super::super::failure::{Failure, Stop};
-use super::super::lineage::matches;
+use super::super::lineage::matcher;
 use super::super::object::{Meta, name_of, tag_of};
 use super::super::runner::{Cleanup, Reconcile, Synced};
 use super::erasure;
@@ -74,7 +74,8 @@ fn desired(context: &Context, member: &Member, department: &Department) -> Resul
         }
         if let Some(selector) = selector {
             let all = context.cache().dependent_objects::<Operator>(&name_of(member.organization.as_ref()));
-            let selected = all.iter().filter(|operator| matches(selector, &operator.metadata.labels.clone().unwrap_or_default()));
+            let matches = matcher(selector);
+            let selected = all.iter().filter(|operator| matches(operator.metadata.labels.as_ref()));
             found.extend(selected.map(|operator| operator.key()));
         }
         keys = Some(with_rows(member, found));
