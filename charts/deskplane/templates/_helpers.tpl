@@ -16,10 +16,10 @@ app.kubernetes.io/name: {{ include "deskplane.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* Of the controller's pods, and of no others. */}}
+{{/* Of one component's pods, and of no others. Takes root and component. */}}
 {{- define "deskplane.selectorLabels" -}}
-{{ include "deskplane.instanceLabels" . }}
-app.kubernetes.io/component: controller
+{{ include "deskplane.instanceLabels" .root }}
+app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{- define "deskplane.labels" -}}
