@@ -74,8 +74,6 @@ capabilities:
 {{- fail "database.none: database.postgres.secretName names a database. Set one of the two." -}}
 {{- else if not .Values.controller.ownerId -}}
 {{- fail "database.none: set controller.ownerId too: an account server tells by it whose rows are whose." -}}
-{{- else if .Values.accountBackend.create -}}
-{{- fail "accountBackend.create: makes the AccountBackend of the controller's own store, and with database.none there is none. Write one with spec.server yourself." -}}
 {{- end -}}
 {{- else if not .Values.database.postgres.secretName -}}
 {{- if gt (int .Values.controller.replicas) 1 -}}
@@ -83,4 +81,51 @@ capabilities:
 {{- end -}}
 true
 {{- end -}}
+{{- end -}}
+
+{{- define "deskplane.server.name" -}}
+{{- include "deskplane.fullname" . }}-server
+{{- end -}}
+
+{{- define "deskplane.server.serviceAccountName" -}}
+{{- $account := .Values.server.serviceAccount -}}
+{{- default (ternary (include "deskplane.server.name" .) "default" $account.create) $account.name -}}
+{{- end -}}
+
+{{/* The volume claim of the account server's file; empty: there is no server, or it is on PostgreSQL. A file has one writer. */}}
+{{- define "deskplane.server.claimName" -}}
+{{- if and .Values.server.enabled (not .Values.server.database.postgres.secretName) -}}
+{{- $claim := default (printf "%s-data" (include "deskplane.server.name" .)) .Values.server.database.sqlite.existingClaim -}}
+{{- if gt (int .Values.server.replicas) 1 -}}
+{{- fail "server.replicas: an SQLite file has one writer. Set it to 1, or name a database with server.database.postgres.secretName." -}}
+{{- else if and (include "deskplane.onFile" .) (eq $claim (include "deskplane.claimName" .)) -}}
+{{- fail "server.database.sqlite.existingClaim: it has the controller's file, and a file has one writer. Set database.none, or name another claim." -}}
+{{- end -}}
+{{- $claim -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where the cluster finds the account server of this release; its certificate has to be for that host. */}}
+{{- define "deskplane.server.url" -}}
+{{- $tls := ne .Values.server.tls.secretName "" -}}
+{{- $port := int .Values.server.service.port -}}
+{{- ternary "https" "http" $tls }}://{{ include "deskplane.server.name" . }}.{{ .Release.Namespace }}.svc
+{{- if ne $port (ternary 443 80 $tls) }}:{{ $port }}{{ end -}}
+{{- end -}}
+
+{{/* Whether the AccountBackend is an account server. */}}
+{{- define "deskplane.accountBackend.onServer" -}}
+{{- with .Values.accountBackend.server -}}
+{{- if or .url .caBundle .credentialsSecretRef.name -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "deskplane.accountBackend.name" -}}
+{{- $server := include "deskplane.accountBackend.onServer" . -}}
+{{- if not .Values.accountBackend.create -}}
+{{- $server = or .Values.database.none .Values.server.enabled -}}
+{{- end -}}
+{{- default (ternary "accounts" "embedded" (not (empty $server))) .Values.accountBackend.name -}}
 {{- end -}}
