@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use deskplane::cli::manifests;
-use serde_json::{Map, Value};
+use clap::Parser as _;
+use deskplane::cli::{Cli, manifests};
+use serde_json::{Map, Value, json};
 
 use crate::helm::{CHART, helm, objects, only, render};
 
-/// The values of `ci/`: nothing set, everything set, everything provided by others.
+/// The values of `ci/`: nothing set, everything set, everything provided by others, and where accounts can be.
 pub fn matrix() -> Vec<String> {
     let entries = fs::read_dir(format!("{CHART}/ci")).expect("charts/deskplane/ci");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path().to_string_lossy().into_owned()).collect();
@@ -52,12 +53,50 @@ fn values_that_cannot_be_right_are_refused_and_named() {
         ("database.postgres.secretName", "controller.replicas=2"),
         ("controller.ownerId", "database.none=true"),
         ("database.postgres.secretName", "database.none=true,database.postgres.secretName=a"),
-        ("accountBackend.create", "database.none=true,controller.ownerId=a,accountBackend.create=true"),
+        ("accountBackend.server", "database.none=true,controller.ownerId=a,accountBackend.create=true"),
         ("/database/postgres", "database.postgres=yes"),
         ("/database/postgres/secretName", "database.postgres.secretName=Not_A_Name"),
         ("/database/sqlite/accessMode", "database.sqlite.accessMode=ReadWriteMany"),
         ("/database/sqlite/size", "database.sqlite.size=big"),
+        ("server.tls.secretName", "server.enabled=true"),
+        ("server.insecurePlainHttp", "server.enabled=true,server.tls.secretName=a,server.insecurePlainHttp=true"),
+        ("server.database.postgres.secretName", "server.enabled=true,server.tls.secretName=a,server.replicas=2"),
+        (
+            "server.database.sqlite.existingClaim",
+            "fullnameOverride=a,server.enabled=true,server.tls.secretName=a,server.database.sqlite.existingClaim=a-data",
+        ),
+        ("/server/enabled", "server.enabled=1"),
+        ("/server/replicas", "server.replicas=0"),
+        ("/server/database/sqlite/size", "server.database.sqlite.size=big"),
+        ("/server/database/postgres/secretName", "server.database.postgres.secretName=Not_A_Name"),
+        ("/server/tls/secretName", "server.tls.secretName=Not_A_Name"),
+        ("/server/tls", "server.tls.cert=a"),
+        ("/server/service/type", "server.service.type=ExternalName"),
+        ("/server/service/port", "server.service.port=70000"),
+        ("/server/env/DESKPLANE_DATABASE", "server.env.DESKPLANE_DATABASE=a"),
+        ("/server/env", "server.env.lower=a"),
+        ("/server/resources", "server.resources.cpu=1"),
+        ("/server/terminationGracePeriodSeconds", "server.terminationGracePeriodSeconds=10"),
+        ("/server/serviceAccount/name", "server.serviceAccount.name=a'b"),
         ("/accountBackend/name", "accountBackend.name=Not_A_Name"),
+        ("/accountBackend/server/url", "accountBackend.server.url=http://accounts.example"),
+        ("/accountBackend/server/caBundle", "accountBackend.server.caBundle=ca.crt"),
+        ("/accountBackend/rateLimit", "accountBackend.rateLimit.burst=1"),
+        (
+            "accountBackend.rateLimit",
+            "accountBackend.create=true,accountBackend.rateLimit.burst=1,accountBackend.rateLimit.requestsPerSecond=1",
+        ),
+        ("controller.ownerId", "accountBackend.create=true,accountBackend.server.credentialsSecretRef.name=a"),
+        ("credentialsSecretRef.name", "accountBackend.create=true,controller.ownerId=a,accountBackend.server.url=https://a"),
+        (
+            "there is none in this release",
+            "accountBackend.create=true,controller.ownerId=a,accountBackend.server.credentialsSecretRef.name=a",
+        ),
+        (
+            "plain HTTP",
+            "accountBackend.create=true,controller.ownerId=a,accountBackend.server.credentialsSecretRef.name=a,\
+             server.enabled=true,server.insecurePlainHttp=true",
+        ),
         ("/accountBackend/publicURL", "accountBackend.publicURL=chat.example"),
         ("/accountBackend/resyncInterval", "accountBackend.resyncInterval=10"),
         ("/crds/keep", "crds.keep=maybe"),
@@ -87,12 +126,9 @@ fn on_postgres_there_is_no_volume_and_no_password_in_the_arguments_and_the_lease
 
 /// The rights to its own Lease, and to no other.
 fn leads_by_its_lease(rendered: &[Value]) {
-    let named = |kind: &str| {
-        let found = rendered.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == "deskplane-controller-lease");
-        found.unwrap_or_else(|| panic!("no {kind} for the Lease"))
-    };
-    assert_eq!(named("Role")["rules"][1]["resourceNames"][0], "deskplane-controller");
-    assert_eq!(named("RoleBinding")["roleRef"]["name"], "deskplane-controller-lease");
+    let lease = "deskplane-controller-lease";
+    assert_eq!(named(rendered, "Role", lease)["rules"][1]["resourceNames"][0], "deskplane-controller");
+    assert_eq!(named(rendered, "RoleBinding", lease)["roleRef"]["name"], lease);
 }
 
 #[test]
@@ -109,6 +145,92 @@ fn without_a_store_there_is_no_volume_and_the_lease_is_allowed() {
     leads_by_its_lease(&rendered);
     let on_file = objects(&render("chat", &[]));
     assert!(on_file.iter().all(|object| object["metadata"]["name"] != "deskplane-controller-lease"), "a file has a lock instead");
+}
+
+/// The object of a kind and a name.
+fn named<'a>(rendered: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = rendered.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+#[test]
+fn the_program_takes_the_arguments_of_every_pod() {
+    for values in matrix() {
+        let rendered = objects(&render("chat", &["--values", &values]));
+        for deployment in rendered.iter().filter(|object| object["kind"] == "Deployment") {
+            let args = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("arguments");
+            let args = args.iter().map(|arg| arg.as_str().unwrap_or_else(|| panic!("{arg} is no string")));
+            let parsed = Cli::try_parse_from(["deskplane"].into_iter().chain(args));
+            assert!(parsed.is_ok(), "{values}: {}", parsed.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn a_server_on_a_file_is_one_with_a_certificate_and_a_volume_and_no_rights() {
+    let rendered = objects(&render("chat", &["--values", &format!("{CHART}/ci/server-sqlite-values.yaml")]));
+    let spec = &named(&rendered, "Deployment", "deskplane-server")["spec"];
+    assert_eq!((spec["replicas"].as_i64(), spec["strategy"]["type"].as_str()), (Some(1), Some("Recreate")));
+    let pod = &spec["template"]["spec"];
+    assert_eq!((&pod["serviceAccountName"], &pod["automountServiceAccountToken"]), (&"deskplane-server".into(), &false.into()));
+    assert_eq!(named(&rendered, "ServiceAccount", "deskplane-server")["automountServiceAccountToken"], false);
+    let bound = rendered.iter().any(|object| !object["subjects"].is_null() && object["subjects"].to_string().contains("deskplane-server"));
+    assert!(!bound, "the server has no rights");
+    let container = &pod["containers"][0];
+    // In the environment: `deskplane server token` finds it, too.
+    assert_eq!(container["env"][0], json!({"name": "DESKPLANE_DATABASE", "value": "sqlite:///data/deskplane.db"}));
+    let args = container["args"].to_string();
+    assert!(args.contains("--tls-cert=") && args.contains("--tls-key=") && !args.contains("plain"), "{args}");
+    assert_eq!(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], "deskplane-server-data");
+    named(&rendered, "PersistentVolumeClaim", "deskplane-server-data");
+    assert_eq!(pod["volumes"][1]["secret"]["secretName"], "accounts-tls");
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["scheme"], "HTTPS", "{probe}");
+    }
+    let annotations = &spec["template"]["metadata"]["annotations"];
+    assert_eq!((&annotations["prometheus.io/port"], &annotations["prometheus.io/scheme"]), (&"8443".into(), &"https".into()));
+    assert_eq!(container["lifecycle"], Value::Null, "nobody takes over: it ends at once");
+    let service = &named(&rendered, "Service", "deskplane-server")["spec"];
+    assert_eq!((&service["ports"][0]["port"], &service["ports"][0]["targetPort"]), (&443.into(), &"https".into()));
+    // Each Service leads to its own pods.
+    let labels = |name: &str| named(&rendered, "Deployment", name)["spec"]["template"]["metadata"]["labels"].clone();
+    assert_eq!(service["selector"], labels("deskplane-server"));
+    assert_eq!(named(&rendered, "Service", "deskplane-metrics")["spec"]["selector"], labels("deskplane"));
+    let backend = only(&rendered, "AccountBackend");
+    assert_eq!(backend["metadata"]["name"], "accounts");
+    let server = json!({"url": "https://deskplane-server.chat.svc", "credentialsSecretRef": {"name": "accounts-token"}});
+    assert_eq!(backend["spec"], json!({"server": server}));
+}
+
+#[test]
+fn servers_on_postgres_are_several_and_leave_their_service_before_they_end() {
+    let rendered = objects(&render("chat", &["--values", &format!("{CHART}/ci/server-postgres-values.yaml")]));
+    let spec = &named(&rendered, "Deployment", "deskplane-server")["spec"];
+    assert_eq!((spec["replicas"].as_i64(), spec["strategy"]["type"].as_str()), (Some(3), Some("RollingUpdate")));
+    let pod = &spec["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["env"][0]["valueFrom"]["secretKeyRef"]["name"], "accounts-database");
+    assert_eq!(container["env"][1]["name"], "PGSSLROOTCERT");
+    assert_eq!((pod["volumes"].as_array().map(Vec::len), &pod["volumes"][0]["secret"]["secretName"]), (Some(1), &"database-ca".into()));
+    let args = container["args"].to_string();
+    assert!(args.contains("--insecure-plain-http") && !args.contains("--tls"), "{args}");
+    assert_eq!(container["readinessProbe"]["httpGet"]["scheme"], "HTTP");
+    assert_eq!((&container["lifecycle"]["preStop"]["sleep"]["seconds"], &pod["terminationGracePeriodSeconds"]), (&5.into(), &30.into()));
+    // The controller beside them is as it is without.
+    let without = objects(&render("chat", &[]));
+    assert_eq!(named(&rendered, "Deployment", "deskplane"), only(&without, "Deployment"));
+    assert_eq!(without.iter().filter(|object| object["metadata"]["name"].to_string().contains("server")).count(), 0);
+}
+
+#[test]
+fn the_account_backend_of_a_server_says_all_that_is_set() {
+    let rendered = objects(&render("chat", &["--values", &format!("{CHART}/ci/everything-values.yaml")]));
+    let spec = &only(&rendered, "AccountBackend")["spec"];
+    assert_eq!((&spec["server"]["url"], &spec["rateLimit"]["burst"]), (&"https://accounts.example:8443".into(), &200.into()));
+    let bundle = spec["server"]["caBundle"].as_str().expect("certificates");
+    assert!(bundle.starts_with("-----BEGIN CERTIFICATE-----\n") && bundle.ends_with("-----END CERTIFICATE-----\n"), "{bundle}");
+    let embedded = objects(&render("chat", &["--set", "accountBackend.create=true"]));
+    assert_eq!(only(&embedded, "AccountBackend")["spec"], json!({"embedded": {}}));
 }
 
 #[test]
@@ -169,10 +291,7 @@ fn the_controller_has_the_rights_of_the_manifest_without_helm() {
     let chart = objects(&render("chat", &[]));
     let manifest = objects(&read(concat!(env!("CARGO_MANIFEST_DIR"), "/hack/rbac.yaml")));
     assert_eq!(rules(&chart), rules(&manifest));
-    let secrets = |objects: &[Value]| {
-        let role = objects.iter().find(|object| object["kind"] == "Role" && object["metadata"]["name"] == "deskplane-secrets");
-        role.expect("the role for the Secrets of its own namespace")["rules"].clone()
-    };
+    let secrets = |objects: &[Value]| named(objects, "Role", "deskplane-secrets")["rules"].clone();
     assert_eq!(secrets(&chart), secrets(&manifest));
     let namespaced: Vec<_> = chart.iter().filter(|object| object["kind"] == "RoleBinding").collect();
     assert!(namespaced.iter().all(|binding| binding["subjects"][0]["namespace"] == "chat"), "{namespaced:?}");
@@ -211,6 +330,22 @@ fn the_notes_say_what_to_type_next_and_before_the_end() {
         assert!(plain.contains(line), "{line}: {plain}");
     }
     assert!(!notes(&["--set", "accountBackend.create=true"]).contains("kind: AccountBackend"));
+    let server = notes(&["--set", "server.enabled=true,server.tls.secretName=accounts-tls,database.none=true,controller.ownerId=c1"]);
+    for line in [
+        "kubectl rollout status deployment/deskplane-server -n chat",
+        "kubectl exec deployment/deskplane-server -n chat -- /deskplane server token create --scope admin --description \"c1\" |",
+        "kubectl create secret generic accounts-token -n chat --from-file=token=/dev/stdin",
+        "url: https://deskplane-server.chat.svc\n    credentialsSecretRef: {name: accounts-token}\n    caBundle: |\n",
+        "backendRef: {name: accounts}",
+        "the claim deskplane-server-data with all accounts of the server",
+    ] {
+        assert!(server.contains(line), "{line}: {server}");
+    }
+    assert!(!server.contains("helm upgrade") && !server.contains("the claim deskplane-data"), "{server}");
+    let plain_http = notes(&["--values", &format!("{CHART}/ci/server-postgres-values.yaml")]);
+    for line in ["before http://deskplane-server.chat.svc:\n", "--set controller.ownerId=cluster-1"] {
+        assert!(plain_http.contains(line), "{line}: {plain_http}");
+    }
     let others = notes(&["--set", "crds.enabled=false"]);
     assert!(others.contains("--controller-user system:serviceaccount:chat:deskplane"), "{others}");
 }
@@ -225,6 +360,25 @@ fn the_chart_has_the_version_of_the_program() {
     let chart = &objects(&read(&format!("{CHART}/Chart.yaml")))[0];
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+/// The schema of values, each reference replaced by what it refers to: controller and server share parts.
+fn schema() -> Value {
+    let mut schema: Value = serde_json::from_str(&read(&format!("{CHART}/values.schema.json"))).expect("JSON");
+    let definitions = schema["definitions"].take();
+    resolve(&mut schema, &definitions);
+    schema
+}
+
+fn resolve(schema: &mut Value, definitions: &Value) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/definitions/")) {
+        *schema = definitions[name].clone();
+    }
+    for property in schema["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if property.is_object() {
+            resolve(property, definitions);
+        }
+    }
 }
 
 /// The rows of the README's table: each value with its default, and the schema's description.
@@ -247,7 +401,7 @@ fn rows_below(schema: &Value, defaults: &Map<String, Value>, path: &str) -> Vec<
 
 #[test]
 fn the_readme_lists_every_value_of_the_schema_with_its_default() {
-    let schema: Value = serde_json::from_str(&read(&format!("{CHART}/values.schema.json"))).expect("JSON");
+    let schema = schema();
     let values = objects(&read(&format!("{CHART}/values.yaml"))).remove(0);
     let mut expected = rows_below(&schema, values.as_object().expect("a map"), "");
     let readme = read(&format!("{CHART}/README.md"));

@@ -37,12 +37,23 @@ async fn its_pods_are_let_into_a_restricted_namespace() {
     let plane = ControlPlane::unattended().await;
     let namespace = plane.namespace("chart-pods").await;
     restricted(plane, &namespace);
-    plane.kubectl_ok(&["create", "serviceaccount", "deskplane", "--namespace", &namespace]);
-    let rendered = objects(&render(&namespace, &[]));
-    let template = &only(&rendered, "Deployment")["spec"]["template"];
-    let mut controller = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "controller"}, "spec": template["spec"]});
+    for account in ["deskplane", "deskplane-server"] {
+        plane.kubectl_ok(&["create", "serviceaccount", account, "--namespace", &namespace]);
+    }
+    let pods = |values: &[&str]| {
+        let rendered = objects(&render(&namespace, values));
+        let deployments = rendered.iter().filter(|object| object["kind"] == "Deployment");
+        let of = |deployment: &Value| {
+            let spec = &deployment["spec"]["template"]["spec"];
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": spec["containers"][0]["name"]}, "spec": spec})
+        };
+        deployments.map(of).chain([only(&rendered, "Pod").clone()]).collect::<Vec<_>>()
+    };
+    let mut controller = pods(&[]).remove(0);
     let create = ["create", "--dry-run=server", "--namespace", namespace.as_str(), "-f", "-"];
-    for pod in [&controller, only(&rendered, "Pod")] {
+    let with_server = pods(&["--set", "server.enabled=true,server.tls.secretName=accounts-tls"]);
+    assert_eq!(with_server.len(), 3);
+    for pod in [&controller].into_iter().chain(&with_server) {
         let output = plane.kubectl_with(&create, &pod.to_string());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
