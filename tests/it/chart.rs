@@ -333,7 +333,7 @@ fn the_notes_say_what_to_type_next_and_before_the_end() {
     let server = notes(&["--set", "server.enabled=true,server.tls.secretName=accounts-tls,database.none=true,controller.ownerId=c1"]);
     for line in [
         "kubectl rollout status deployment/deskplane-server -n chat",
-        "kubectl exec deployment/deskplane-server -n chat -- /deskplane server token create --scope admin --description \"c1\" |",
+        "kubectl exec deployment/deskplane-server -n chat -- /deskplane server token create --scope admin --description controller |",
         "kubectl create secret generic accounts-token -n chat --from-file=token=/dev/stdin",
         "url: https://deskplane-server.chat.svc\n    credentialsSecretRef: {name: accounts-token}\n    caBundle: |\n",
         "backendRef: {name: accounts}",
