@@ -5,6 +5,8 @@ use serde_json::json;
 use crate::controller::{Controller, Tenant};
 use crate::controlplane::{DEADLINE, eventually};
 use crate::database::Database;
+use crate::rows::uid;
+use crate::rules_world;
 
 struct Drift {
     tenant: Tenant,
@@ -137,4 +139,28 @@ async fn memberships_that_were_changed_in_the_backend_are_corrected() {
 async fn members_are(drift: &Drift, department: &str, count: &str) {
     let expression = "CAST((SELECT count(*) FROM department_members m WHERE m.department = departments.id) AS TEXT)";
     drift.until("departments", department, expression, count).await;
+}
+
+#[tokio::test]
+async fn a_terminating_object_whose_row_others_deleted_is_let_go_and_nothing_is_made_for_it() {
+    // Where nothing sweeps: the row is not made again while the object lives.
+    let tenant = rules_world::tenant("drift-gone", json!({"seats": 9})).await;
+    let store = rules_world::database().await;
+    tenant.organization("one", "acme").await;
+    tenant.operator("tom", "one").await;
+    let mut keys = Vec::new();
+    for (kind, name) in [("Operator", "tom"), ("Operator", "one-first-operator"), ("Organization", "one")] {
+        keys.push(uid(&tenant.ready(kind, name).await));
+        let sql = format!("DELETE FROM {}s WHERE owner_namespace = $1 AND owner_name = $2", kind.to_lowercase());
+        store.change(&sql, &[&tenant.namespace, name]).await;
+    }
+    for (kind, name) in [("Operator", "tom"), ("Organization", "one")] {
+        tenant.delete(kind, name).await;
+        tenant.gone(kind, name).await;
+    }
+    tenant.gone("Operator", "one-first-operator").await;
+    for key in &keys {
+        let done = store.texts("SELECT action FROM audit WHERE key = $1 AND action <> 'update'", &[key]).await;
+        assert_eq!(done, ["create"], "neither made again nor erased");
+    }
 }

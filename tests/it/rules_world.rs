@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::controller::{self, BACKEND, Controller, Options, Tenant};
 use crate::controlplane::ControlPlane;
+use crate::database::Database;
 
 /// The default organization of the account that [`tenant`] makes.
 pub const ORG: &str = "acme-default";
@@ -93,6 +94,11 @@ pub async fn suspend(tenant: &Tenant, name: &str, suspended: bool) {
 /// The store of the controller that [`tenant`] is served by.
 pub async fn store() -> SqlitePool {
     open(world().await.controller.database()).await
+}
+
+/// The same, to change rows of it.
+pub async fn database() -> Database {
+    Database::at(world().await.controller.database())
 }
 
 /// A store, as others than its controller open it.

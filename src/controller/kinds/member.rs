@@ -64,7 +64,11 @@ impl Member {
         if !self.organization_has_row() {
             return Ok(());
         }
-        let reach = context.read(&self.lineage.connection, async |backend| backend.reach(&self.key).await).await?;
+        let reach = match context.read(&self.lineage.connection, async |backend| backend.reach(&self.key).await).await {
+            // Others deleted its row: that is found in time, and must not hold up who goes.
+            Err(Stop::Failure(failure)) if failure.reason == Reason::WaitingForParent => return Ok(()),
+            reach => reach?,
+        };
         if self.lineage.connection.observed().reaches(&self.key, reach) {
             context.wake_dependents(&name_of(self.organization.as_ref()), Kind::Widget);
         }
