@@ -141,10 +141,15 @@ impl Controller {
         self.ended().await
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself. Returns whether its exit code was 0.
     pub async fn ended(&mut self) -> bool {
+        self.exit_code().await == Some(0)
+    }
+
+    /// Waits until it has ended by itself. Returns its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
         eventually("the controller ends", DEADLINE, async || match self.process.try_wait() {
-            Ok(Some(status)) => Ok(status.success()),
+            Ok(Some(status)) => Ok(status.code()),
             Ok(None) => Err("it still runs".to_owned()),
             Err(error) => Err(error.to_string()),
         })

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::{Value, json};
 
-use crate::controller::{Controller, Tenant, operator_spec};
+use crate::controller::{Controller, Tenant, condition, operator_spec};
 use crate::controlplane::{DEADLINE, eventually};
 use crate::rows::{Rows, message, uid};
 
@@ -150,4 +150,35 @@ async fn protection_that_is_switched_off_later_lets_a_held_organization_go() {
     for (kind, name) in crate::rows::FURNITURE {
         tenant.gone(kind, name).await;
     }
+}
+
+#[tokio::test]
+async fn an_organization_that_is_being_erased_says_how_much_is_left_and_takes_nothing_new() {
+    const TIMES: i64 = 80;
+    let tenant = Tenant::new("erasing", json!({"seats": 10})).await;
+    tenant.account("acme").await;
+    tenant.organization("one", "acme").await;
+    let one = uid(&tenant.ready("Organization", "one").await);
+    let rows = Rows::of(Controller::shared().await).await;
+    // More than one pass erases; little by little, for the store has others who write to it.
+    for _ in 0..TIMES {
+        rows.execute(TRANSCRIPTS, &one, "said").await;
+    }
+    tenant.erase("Organization", "one").await;
+    let progress = |object: &Value| condition(object, "Ready")["reason"] == "Erasing" && object["status"]["erasure"].is_object();
+    let erasing = tenant.until("Organization", "one", "tells its progress", progress).await;
+    assert_eq!(condition(&erasing, "Reconciling")["status"], "True");
+    let left = erasing["status"]["erasure"]["remaining"].as_i64().expect("a number");
+    assert!((1..TIMES * 1200).contains(&left), "some is gone, not all: {left}");
+
+    let late = tenant.operator("late", "one").await.metadata.uid.expect("a UID");
+    // Refused, or deleted with the others.
+    eventually("the new operator is refused", DEADLINE, async || match tenant.get("Operator", "late").await {
+        Some(late) if condition(&late, "Ready")["reason"] != "WaitingForParent" => Err(late.to_string()),
+        _ => Ok(()),
+    })
+    .await;
+    tenant.gone("Organization", "one").await;
+    let of_late = "SELECT (SELECT COUNT(*) FROM audit WHERE key = $1) + (SELECT COUNT(*) FROM tickets WHERE key = $1)";
+    assert_eq!(rows.number(of_late, &late).await, 0, "it never had a row, and has no ticket");
 }

@@ -57,6 +57,30 @@ async fn an_unconfirmed_organization_is_held_with_its_dependents_until_what_it_s
 }
 
 #[tokio::test]
+async fn a_foreground_deletion_is_held_with_what_it_takes_along_and_goes_through_once_confirmed() {
+    let tenant = Tenant::new("held-foreground", json!({"seats": 10})).await;
+    tenant.furnished().await;
+    tenant.organization("two", "acme").await;
+    tenant.ready("Organization", "two").await;
+    tenant.collect_with("Organization", "one", &DeleteParams::foreground()).await;
+    let held = tenant.reason("Organization", "one", "ConfirmationRequired").await;
+    assert!(held["metadata"]["finalizers"].as_array().unwrap().contains(&json!("foregroundDeletion")), "{}", held["metadata"]);
+    // The garbage collector deletes what the organization made.
+    tenant.reason("Operator", "one-first-operator", "WaitingForParent").await;
+    untouched(&tenant, &Rows::of(Controller::shared().await).await).await;
+    tenant.type_in(&command(&message(&held), "To erase all data: "));
+    for (kind, name) in FURNITURE {
+        tenant.gone(kind, name).await;
+    }
+
+    tenant.annotate("Organization", "two", "deskplane.dev/confirm-deletion", json!("two")).await;
+    tenant.plane.kubectl_ok(&["delete", "org", "two", "-n", &tenant.namespace, "--cascade=foreground", "--wait=false"]);
+    for (kind, name) in [("Organization", "two"), ("Operator", "two-first-operator")] {
+        tenant.gone(kind, name).await;
+    }
+}
+
+#[tokio::test]
 async fn a_protected_default_organization_is_held_until_its_account_is_deleted_and_confirmed() {
     let tenant = Tenant::new("held-default", json!({"seats": 10})).await;
     tenant.account("acme").await;

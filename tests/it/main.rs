@@ -54,6 +54,7 @@ mod rules_world;
 mod server_docs;
 mod smoke;
 mod status;
+mod store_refused;
 mod store_replaced;
 mod store_unreachable;
 mod unguarded;

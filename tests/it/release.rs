@@ -1,9 +1,10 @@
 //! Rule 15 on the real control plane: what is let go stays in the store, unmanaged, and its objects are free.
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::controller::{Controller, Tenant, TenantOn, condition};
-use crate::rows::{FURNITURE, Rows, program, uid};
+use crate::controller::{Controller, Tenant, TenantOn, api, condition};
+use crate::rows::{FURNITURE, Rows, message, program, uid};
 
 const LET_GO: &str =
     "SELECT (SELECT COUNT(*) FROM organizations WHERE external_id = $1 AND key IS NULL AND owner IS NULL AND owner_name IS NULL)
@@ -30,6 +31,14 @@ async fn let_go(rows: &Rows, ids: &[(String, String)]) {
     }
 }
 
+/// The store's audit and an Event tell of it.
+async fn told(tenant: &TenantOn<'_>, rows: &Rows, kind: &str, name: &str, key: &str) {
+    assert_eq!(rows.number("SELECT COUNT(*) FROM audit WHERE key = $1 AND action = 'release'", key).await, 1);
+    let path = r#"jsonpath={range .items[?(@.reason=="Released")]}{.regarding.kind} {.regarding.name}{"\n"}{end}"#;
+    let events = tenant.plane.kubectl_ok(&["get", "events.events.k8s.io", "-n", &tenant.namespace, "-o", path]);
+    assert!(events.lines().any(|line| line == format!("{kind} {name}")), "{events}");
+}
+
 /// The object says so, and anybody can delete it, the controller running or not.
 fn is_free(object: &Value) -> bool {
     condition(object, "Ready")["reason"] == "Released"
@@ -51,6 +60,7 @@ async fn a_released_organization_keeps_its_rows_and_its_objects_are_free() {
         tenant.until(kind, name, "is let go", is_free).await;
     }
     let_go(&rows, &before).await;
+    told(&tenant, &rows, "Organization", "one", &before[0].0).await;
     // Whoever was interrupted runs it again, and gets the whole receipt.
     let again = ["release", "one", "-n", &tenant.namespace, "-o", "json"];
     let (ok, printed) = program(&tenant.plane.kubeconfig(), &again);
@@ -99,6 +109,7 @@ async fn a_released_account_lets_all_its_organizations_go() {
         tenant.until(kind, name, "is let go", is_free).await;
     }
     let_go(&rows, &before).await;
+    told(&tenant, &rows, "Account", "acme", &before[0].0).await;
     let (ok, printed) = program(&tenant.plane.kubeconfig(), &["release", "--all", "-n", &tenant.namespace, "-o", "json"]);
     let receipt: Value = serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"));
     let listed: Vec<_> = receipt["objects"].as_array().expect("objects").iter().map(|line| line["externalId"].clone()).collect();
@@ -154,4 +165,30 @@ async fn what_only_waited_for_a_seat_is_let_go_too() {
     tenant.operator("tom", "acme-default").await;
     tenant.ready("Operator", "tom").await;
     assert_eq!(rows.with_key(&uid(&waiting)).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_in_a_store_that_nobody_stands_for_is_held_until_it_is_let_go() {
+    let tenant = Tenant::new("release-elsewhere", json!({"seats": 9})).await;
+    tenant.account_with("acme", json!({"backendRef": {"name": "left-the-cluster"}})).await;
+    tenant.organization("one", "acme").await;
+    let all = [("Organization", "one"), ("Account", "acme")];
+    for (kind, name) in all {
+        tenant.reason(kind, name, "BackendNotFound").await;
+        // As it was left by a controller whose AccountBackend stood for another store.
+        let elsewhere = json!({"status": {"externalId": "elsewhere", "storeId": "store_elsewhere"}});
+        let objects = api(tenant.plane, kind, &tenant.namespace).await;
+        objects.patch_status(name, &PatchParams::default(), &Patch::Merge(elsewhere)).await.expect("patch the status");
+    }
+    for (kind, name) in all {
+        tenant.collect(kind, name).await;
+        let says_so = |object: &Value| message(object).contains("status.storeId names a store that no AccountBackend of this");
+        let held = tenant.until(kind, name, "is held", says_so).await;
+        assert_eq!(condition(&held, "Ready")["reason"], "BackendNotFound", "{kind} {name}");
+        assert!(message(&held).contains("annotate the Organization or Account with deskplane.dev/release"), "{}", message(&held));
+    }
+    for (kind, name) in all {
+        tenant.annotate(kind, name, "deskplane.dev/release", json!(name)).await;
+        tenant.gone(kind, name).await;
+    }
 }

@@ -113,9 +113,14 @@ pub fn program(kubeconfig: &Path, args: &[&str]) -> (bool, String) {
 impl TenantOn<'_> {
     /// Deletes an object as the garbage collector does: nobody confirmed, and no policy refuses.
     pub async fn collect(&self, kind: &str, name: &str) {
+        self.collect_with(kind, name, &DeleteParams::background()).await;
+    }
+
+    /// The same, with another propagation policy.
+    pub async fn collect_with(&self, kind: &str, name: &str, how: &DeleteParams) {
         let client = self.plane.client_as("system:serviceaccount:kube-system:generic-garbage-collector", &["system:masters"]).await;
         let objects = crate::crds_objects::api(&client, kind, &self.namespace);
-        objects.delete(name, &DeleteParams::background()).await.unwrap_or_else(|error| panic!("delete {kind} {name}: {error}"));
+        objects.delete(name, how).await.unwrap_or_else(|error| panic!("delete {kind} {name}: {error}"));
     }
 
     /// Runs a command that a message told a person to type.

@@ -174,10 +174,15 @@ async fn no_secret_appears_in_logs_events_status_or_metrics() {
     tenant.create("Operator", "second", json!({"organizationRef": {"name": "one"}, "email": "Tom@x.example"})).await;
     tenant.reason("Operator", "second", "EmailTaken").await;
     let controller = Controller::shared().await;
-    let password = field(&secrets(&tenant).await.get("tom-credentials").await.unwrap(), "password");
+    let secret = secrets(&tenant).await.get("tom-credentials").await.unwrap();
+    let password = field(&secret, "password");
+    // How a whole Secret would leak: as JSON, its bytes are base64; printed for debugging, they are numbers.
+    let encoded = serde_json::to_value(&secret).unwrap()["data"]["password"].as_str().expect("base64").to_owned();
+    let numbers = format!("{:?}", password.as_bytes());
     let token = Controller::token(tenant.plane);
     let (_, hash) = stored(&tenant, "tom").await.unwrap();
-    let canaries = [password.as_str(), token.as_str(), hash.rsplit('$').next().unwrap()];
+    assert_ne!(encoded, password);
+    let canaries = [&password, &encoded, &numbers, &token, hash.rsplit('$').next().unwrap()];
     let places = [
         ("log", controller.log()),
         ("Events", tenant.plane.kubectl_ok(&["get", "events.events.k8s.io", "-A", "-o", "yaml"])),

@@ -1,8 +1,10 @@
 //! Rules 5 and 6 on the real control plane: default organizations, first operators, starter kits.
 
+use deskplane::store::Store;
 use serde_json::{Value, json};
 
-use crate::controller::{Tenant, account_spec, merge};
+use crate::controller::{Controller, Tenant, account_spec, merge};
+use crate::rows::uid;
 
 fn starter(organization: &str) -> [(&'static str, String); 2] {
     [("Department", format!("{organization}-customer-service")), ("Widget", format!("{organization}-widget"))]
@@ -44,6 +46,32 @@ async fn an_account_comes_with_its_default_organization_and_the_owner_as_first_o
     assert_eq!(department["spec"]["displayName"], "Customer Service");
     assert_eq!(department["spec"]["members"]["operators"], json!([{"name": "acme-default-first-operator"}]));
     tenant.until("Widget", "acme-default-widget", "Online", |it| it["status"]["availability"] == "Online").await;
+}
+
+#[tokio::test]
+async fn the_owner_may_enter_every_organization_and_an_operator_their_own() {
+    let tenant = Tenant::new("owner-enters", json!({"seats": 3})).await;
+    let mia = json!({"email": "mia@acme.example"});
+    tenant.account_with("acme", json!({"owner": {"email": "Ada@acme.example"}, "defaultOrganization": {"firstOperator": mia}})).await;
+    let account = uid(&tenant.ready("Account", "acme").await);
+    tenant.ready("Organization", "acme-default").await;
+    tenant.organization("one", "acme").await;
+    let mut all = Vec::new();
+    for name in ["acme-default", "one"] {
+        all.push(tenant.ready("Organization", name).await["status"]["externalId"].as_str().expect("a row").to_owned());
+    }
+    // The controller has its file, so this is asked of a copy.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    Store::backup(&Controller::shared().await.database().into(), &copy).await.unwrap();
+    let store = Store::open(&copy).await.unwrap();
+    let enters = async |email| -> Vec<String> {
+        let organizations = store.switchable_organizations(&account, email).await.unwrap();
+        organizations.into_iter().map(|organization| organization.external_id).collect()
+    };
+    assert_eq!(enters("ada@acme.example").await, all);
+    assert_eq!(enters("mia@acme.example").await, all[..1]);
+    assert!(enters("eve@acme.example").await.is_empty());
 }
 
 #[tokio::test]

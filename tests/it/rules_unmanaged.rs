@@ -5,6 +5,7 @@ use sqlx::SqlitePool;
 
 use crate::controller::{Controller, Tenant};
 use crate::controlplane::{DEADLINE, eventually};
+use crate::rows::program;
 use crate::rules_world::{in_line, limit, message_of, open};
 
 /// On the shared controller: its resync finds what others changed.
@@ -71,6 +72,17 @@ async fn rows_of_others_take_seats_are_counted_and_never_changed() {
     })
     .await;
     assert_eq!(theirs(&store, &tenant).await, before);
+
+    // Listed as what it is, and erased with its organization.
+    let one = tenant.ready("Organization", "one").await;
+    let id = format!("theirs-{}theirs@x.example", one["status"]["externalId"].as_str().expect("its external id"));
+    let database = format!("sqlite://{}", Controller::shared().await.database().display());
+    let (ok, printed) = program(&tenant.plane.kubeconfig(), &["store", "orphans", "--database", &database]);
+    assert!(ok && printed.lines().any(|line| line.contains(&id) && line.contains("Unmanaged")), "{id} is not in: {printed}");
+    tenant.erase("Organization", "one").await;
+    tenant.gone("Organization", "one").await;
+    let left = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM operators WHERE external_id = $1").bind(id).fetch_one(&store).await;
+    assert_eq!(left.expect("read the rows"), 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::controller::{BACKEND, TenantOn, backend, create, operator_spec, ready};
+use crate::controller::{BACKEND, Controller, TenantOn, backend, create, http_get, operator_spec, ready};
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::rows::{FURNITURE, Rows, bytes_have, command, message, on_store, program, uid};
 
@@ -31,6 +31,7 @@ async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is
     rows.execute(TRANSCRIPTS, &uid(&tenant.ready("Organization", "one").await), "said to canary-organization").await;
 
     held(&tenant, &rows).await;
+    quarantined_rows(&controller, 0).await;
 
     // An operator vanishes while nobody watches.
     let tom = tenant.get("Operator", "tom").await.unwrap();
@@ -48,6 +49,7 @@ async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is
     })
     .await;
     rows.close().await;
+    quarantined_rows(&controller, 1).await;
     let id = tom["status"]["externalId"].as_str().expect("a row");
     let store = format!("sqlite://{}", database.display());
     let erase = ["store", "erase-row", id, "--yes", "--database", &store];
@@ -76,6 +78,17 @@ async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is
     assert_eq!(Rows::at(&database).await.with_key(&uid(&tom)).await, 0);
     assert!(program(&plane.kubeconfig(), &["store", "check", "--database", &store]).0);
     tenant.ready("Account", "acme").await;
+    quarantined_rows(&controller, 0).await;
+}
+
+/// So many rows are quarantined, the controller's metrics say.
+async fn quarantined_rows(controller: &Controller, rows: u32) {
+    let address = controller.address().await;
+    eventually("the metric counts them", DEADLINE, async || {
+        let text = http_get(&address, "/metrics").1;
+        if text.contains(&format!("\ndeskplane_quarantined_rows {rows}\n")) { Ok(()) } else { Err(text) }
+    })
+    .await;
 }
 
 /// Whatever way a deletion is asked for, unconfirmed: nothing happens to the data.
