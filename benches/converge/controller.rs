@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::Result;
 use crate::fixture::{BACKEND, NAMESPACE, Setup, USER, path};
 use crate::it::controlplane::{ControlPlane, Requests};
-use crate::process::{self, Controller};
+use crate::process::{self, Program};
 use crate::ready::Watch;
 use crate::store::Reader;
 
@@ -65,10 +65,10 @@ pub struct Restarted {
 }
 
 /// Starts the controller on an empty store and waits until it has brought everything to Ready.
-pub async fn converge(plane: &ControlPlane, setup: &Setup) -> Result<(Converged, Controller)> {
+pub async fn converge(plane: &ControlPlane, setup: &Setup) -> Result<(Converged, Program)> {
     let watch = Watch::start(plane.client().await, setup).await?;
     let server_cpu = process::server_cpu(plane)?;
-    let controller = Controller::start(plane).await?;
+    let controller = process::controller(plane, setup.server.is_some()).await?;
     let time = watch.all_ready().await? - controller.began;
     let server_cpu = process::server_cpu(plane)?.saturating_sub(server_cpu);
     tokio::time::sleep(TRAIL).await;
@@ -95,7 +95,7 @@ async fn all_ready(plane: &ControlPlane, plural: &str) -> Result<()> {
 }
 
 /// Watches the controller at rest, while it compares store and objects every 20 seconds.
-pub async fn rest(plane: &ControlPlane, controller: &Controller, duration: Duration) -> Result<AtRest> {
+pub async fn rest(plane: &ControlPlane, controller: &Program, duration: Duration) -> Result<AtRest> {
     let patch = json!({"spec": {"resyncInterval": RESYNC}}).to_string();
     plane.kubectl_ok(&["patch", "accountbackend", BACKEND, "--type=merge", "-p", &patch]);
     tokio::time::sleep(TRAIL).await;
@@ -111,7 +111,7 @@ pub async fn rest(plane: &ControlPlane, controller: &Controller, duration: Durat
 /// Starts the controller again, and waits until it has gone through everything.
 pub async fn restart(plane: &ControlPlane, setup: &Setup) -> Result<Restarted> {
     let mark = plane.audit_mark().await;
-    let mut controller = Controller::start(plane).await?;
+    let mut controller = process::controller(plane, setup.server.is_some()).await?;
     while !settled(&controller, setup).await? {
         if controller.began.elapsed() > PATIENCE {
             return Err("the restarted controller does not come to rest".to_owned());
@@ -128,7 +128,7 @@ pub async fn restart(plane: &ControlPlane, setup: &Setup) -> Result<Restarted> {
 }
 
 /// Every operator had a pass that came to its end, and nothing waits.
-async fn settled(controller: &Controller, setup: &Setup) -> Result<bool> {
+async fn settled(controller: &Program, setup: &Setup) -> Result<bool> {
     let passes = controller.metric(r#"deskplane_reconciles_total{kind="Operator",outcome="Synced"}"#).await?;
     Ok(passes >= setup.operators.len() as u64 && controller.metric("deskplane_queue_length ").await? == 0)
 }

@@ -6,6 +6,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use crate::it::controlplane::{ControlPlane, config_of};
+use crate::process::{self, Program};
 use crate::{Result, WORKERS};
 
 /// The namespace of everything.
@@ -23,6 +24,8 @@ pub struct Setup {
     pub operators: Vec<(String, String)>,
     /// A kubeconfig with the controller's rights.
     pub kubeconfig: std::path::PathBuf,
+    /// The account server, if the accounts are in one.
+    pub server: Option<Program>,
 }
 
 impl Setup {
@@ -32,14 +35,17 @@ impl Setup {
     }
 }
 
-/// Creates everything.
-pub async fn create(plane: &ControlPlane, operators: u32) -> Result<Setup> {
+/// Creates everything; the accounts are in the controller's own store, or in an account server.
+pub async fn create(plane: &ControlPlane, operators: u32, served: bool) -> Result<Setup> {
     plane.kubectl_ok(&["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/hack/rbac.yaml")]);
     plane.kubectl_ok(&["create", "namespace", NAMESPACE]);
     let kubeconfig = plane.token_kubeconfig("deskplane-system", "deskplane").await;
     let client = plane.client().await;
     let limits = json!({"seats": operators + ORGANIZATIONS + 1});
-    post(&client, "accountbackends", "", BACKEND, json!({"embedded": {}, "publicURL": "https://chat.example"})).await?;
+    let (server, provider) = if served { on_server(plane).await? } else { (None, json!({"embedded": {}})) };
+    let mut backend = json!({"publicURL": "https://chat.example"});
+    json_patch::merge(&mut backend, &provider);
+    post(&client, "accountbackends", "", BACKEND, backend).await?;
     post(&client, "plans", "", "bench", json!({"limits": limits})).await?;
     let owner = json!({"email": "owner@acme.example"});
     let account = json!({"backendRef": {"name": BACKEND}, "planRef": {"name": "bench"}, "owner": owner,
@@ -56,7 +62,15 @@ pub async fn create(plane: &ControlPlane, operators: u32) -> Result<Setup> {
             "displayName": format!("Operator Number {number}"), "role": "Agent", "credentials": {"mode": "None"}});
         post(client, "operators", NAMESPACE, &name, spec).await.map(|uid| (name, uid))
     });
-    Ok(Setup { operators: created.buffer_unordered(usize::from(WORKERS)).try_collect().await?, kubeconfig })
+    Ok(Setup { operators: created.buffer_unordered(usize::from(WORKERS)).try_collect().await?, kubeconfig, server })
+}
+
+/// Starts an account server, with its token in a Secret; and what of a spec leads to it.
+async fn on_server(plane: &ControlPlane) -> Result<(Option<Program>, Value)> {
+    let (server, token) = process::server(plane).await?;
+    plane.kubectl_ok(&["create", "secret", "generic", "server", "-n", process::SECRETS, &format!("--from-literal=token={token}")]);
+    let provider = json!({"server": {"url": format!("http://{}", server.address()), "credentialsSecretRef": {"name": "server"}}});
+    Ok((Some(server), provider))
 }
 
 fn operator(number: u32) -> String {

@@ -8,7 +8,7 @@
 //! Both sides get a control plane of their own, the same objects, the same rights, the same number of requests in flight, and the same
 //! watch that says when the last object is Ready. So the ratio of their times holds on a busy machine too; times alone do not.
 //!
-//! `BENCH_SIZES="1000 5000"`, `BENCH_ROUNDS=3`, `BENCH_REST_SECONDS=60`.
+//! `BENCH_SIZES="1000 5000"`, `BENCH_ROUNDS=3`, `BENCH_REST_SECONDS=60`; `BENCH_BACKEND=server`: with the accounts in an account server.
 
 mod bare;
 mod controller;
@@ -90,7 +90,8 @@ async fn measure(operators: u32, rounds: u32, rest: Duration) -> Result<Measured
         let bare = bare_side(operators, round).await?;
         report::progress(operators, round, &format!("bare client: {:.1} s", bare.time.as_secs_f64()));
         let plane = ControlPlane::dedicated().await;
-        let setup = fixture::create(&plane, operators).await?;
+        let served = std::env::var("BENCH_BACKEND").is_ok_and(|backend| backend == "server");
+        let setup = fixture::create(&plane, operators, served).await?;
         let (controller, mut running) = controller::converge(&plane, &setup).await?;
         let ratio = controller.time.as_secs_f64() / bare.time.as_secs_f64();
         report::progress(operators, round, &format!("controller: {:.1} s, {ratio:.2} times as long", controller.time.as_secs_f64()));
@@ -109,7 +110,7 @@ async fn measure(operators: u32, rounds: u32, rest: Duration) -> Result<Measured
 async fn bare_side(operators: u32, round: usize) -> Result<bare::Patched> {
     let plane = ControlPlane::dedicated().await;
     report::progress(operators, round, &format!("creating {operators} operators, twice"));
-    let setup = fixture::create(&plane, operators).await?;
+    let setup = fixture::create(&plane, operators, false).await?;
     bare::patch_all(&plane, &setup).await
 }
 

@@ -1,4 +1,4 @@
-//! The controller as a process, and what the kernel says of processes.
+//! The controller and the account server as processes, and what the kernel says of processes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,33 +14,56 @@ use crate::{Result, WORKERS};
 /// Longest time a start or an end may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A running controller. It dies with this process, however that ends.
-pub struct Controller {
+/// A running controller, or a server. It dies with this process, however that ends.
+pub struct Program {
     process: Child,
     /// When it was started.
     pub began: Instant,
     address: String,
 }
 
-impl Controller {
-    /// Starts the controller on the store of this control plane: a new one the first time.
-    pub async fn start(plane: &ControlPlane) -> Result<Self> {
-        let log = plane.state().join("controller.log");
+/// Starts the controller on the store of this control plane, a new one the first time; or on an account server.
+pub async fn controller(plane: &ControlPlane, served: bool) -> Result<Program> {
+    let (workers, database) = (WORKERS.to_string(), if served { "none".to_owned() } else { url(plane) });
+    let mut args = vec!["controller", "--listen", "127.0.0.1:0", "--workers", &workers, "--database", &database];
+    if served {
+        args.extend(["--owner-id", "bench", "--no-lease", "--secret-namespace", SECRETS]);
+    }
+    Program::start(plane, "controller", &args).await
+}
+
+/// Starts an account server on the store of this control plane, and makes a token.
+pub async fn server(plane: &ControlPlane) -> Result<(Program, String)> {
+    let database = url(plane);
+    let rate = ["--requests-per-second", "100000", "--burst", "100000"];
+    let args = ["server", "--listen", "127.0.0.1:0", "--database", &database];
+    let server = Program::start(plane, "server", &[&args[..], &rate].concat()).await?;
+    let made = Command::new(env!("CARGO_BIN_EXE_deskplane"))
+        .args(["server", "token", "create", "--scope", "admin", "--database", &database])
+        .output()
+        .map_err(|error| format!("token: {error}"))?;
+    Ok((server, String::from_utf8_lossy(&made.stdout).trim().to_owned()))
+}
+
+impl Program {
+    async fn start(plane: &ControlPlane, name: &str, args: &[&str]) -> Result<Self> {
+        let log = plane.state().join(format!("{name}.log"));
         let output = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let began = Instant::now();
         let process = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_deskplane"), "controller", "--listen", "127.0.0.1:0"])
-            .args(["--workers", &WORKERS.to_string(), "--database", &format!("sqlite://{}", database(plane).display())])
+            .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_deskplane")])
+            .args(args)
             .env("KUBECONFIG", plane.state().join("deskplane-system.deskplane.kubeconfig"))
+            // A line for each request is the server's usual log.
             .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output)
             .spawn()
             .map_err(|error| format!("setpriv: {error}"))?;
-        let mut controller = Self { process, began, address: String::new() };
-        controller.address = controller.logged_address(&log).await?;
-        Ok(controller)
+        let mut program = Self { process, began, address: String::new() };
+        program.address = program.logged_address(&log).await?;
+        Ok(program)
     }
 
     async fn logged_address(&mut self, log: &Path) -> Result<String> {
@@ -51,11 +74,16 @@ impl Controller {
                 return Ok(line.split_whitespace().next().unwrap_or_default().to_owned());
             }
             if !matches!(self.process.try_wait(), Ok(None)) {
-                return Err(format!("the controller ended: {text}"));
+                return Err(format!("it ended: {text}"));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Err("the controller does not listen".to_owned())
+        Err("it does not listen".to_owned())
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Its CPU time so far.
@@ -94,14 +122,21 @@ impl Controller {
     }
 }
 
-impl Drop for Controller {
+impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The store of the controller on this control plane.
+/// The namespace of the token's Secret.
+pub const SECRETS: &str = "deskplane-system";
+
+fn url(plane: &ControlPlane) -> String {
+    format!("sqlite://{}", database(plane).display())
+}
+
+/// The store of this control plane.
 pub fn database(plane: &ControlPlane) -> PathBuf {
     plane.state().join("accounts.db")
 }
