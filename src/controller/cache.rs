@@ -78,7 +78,6 @@ pub struct NamespaceFacts {
     pub terminating: bool,
 }
 
-/// Sorted, so that the objects of a namespace stand together.
 /// Which object it is, and in which version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
@@ -93,6 +92,7 @@ impl Version {
     }
 }
 
+/// Sorted, so that the objects of a namespace stand together.
 type Table<K> = BTreeMap<ObjectName, Entry<K>>;
 
 /// Objects by name, and their dependents.
@@ -276,6 +276,11 @@ impl Cache {
     pub fn names_in(&self, namespace: &str) -> Vec<ObjectName> {
         let kinds = [Kind::Account, Kind::Organization, Kind::Operator, Kind::Department, Kind::Widget];
         kinds.into_iter().flat_map(|kind| for_kind!(kind, K => names_in(K::table(self), kind, namespace))).collect()
+    }
+
+    /// Names of the `Account` objects of a namespace: a handful.
+    pub fn accounts_in(&self, namespace: &str) -> Vec<ObjectName> {
+        names_in(Account::table(self), Kind::Account, namespace)
     }
 
     /// Stores an object, unless this version of it is here already, or a newer one. Returns what was here, or `None` twice when it was ignored.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::runner::{Failures, turn};
 use super::super::{run, usage};
 use super::script::Script;
-use super::{Life, World, deliver};
+use super::{Life, World, deliver, reason};
 
 /// Works until only counts are left to do. Returns every seat summary that the account showed.
 async fn work(life: &mut Life) -> Vec<Value> {
@@ -49,4 +49,20 @@ async fn another_limit_of_the_plan_is_shown_by_every_organization() {
         objects.into_iter().find(|object| object["kind"] == kind).expect("it is there")["status"]["seatSummary"].clone()
     };
     assert_eq!((summary("Account"), summary("Organization")), (json!("3/7"), json!("3/7")));
+}
+
+#[tokio::test]
+async fn an_operator_who_vanishes_while_it_waits_is_counted_no_more() {
+    let world = World::new();
+    let mut life = world.run(Script::default()).await;
+    let waiting = || {
+        let account = world.memory.objects().into_iter().find(|object| object["kind"] == "Account").expect("it is there");
+        account["status"]["seats"]["waiting"].clone()
+    };
+    assert_eq!(waiting(), 1);
+    let waits = ["tina", "tom"].into_iter().find(|name| reason(&world, "Operator", name) == "SeatLimitExceeded").expect("one waits");
+    world.memory.patch("Operator", "ns", waits, json!([{"op": "remove", "path": "/metadata/finalizers"}]));
+    world.memory.delete("Operator", "ns", waits);
+    life.run().await;
+    assert_eq!(waiting(), 0);
 }
