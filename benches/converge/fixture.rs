@@ -42,7 +42,7 @@ pub async fn create(plane: &ControlPlane, operators: u32, served: bool) -> Resul
     let kubeconfig = plane.token_kubeconfig("deskplane-system", "deskplane").await;
     let client = plane.client().await;
     let limits = json!({"seats": operators + ORGANIZATIONS + 1});
-    let (server, provider) = if served { on_server(plane).await? } else { (None, json!({"embedded": {}})) };
+    let (program, provider) = if served { on_server(plane).await? } else { (None, json!({"embedded": {}})) };
     let mut backend = json!({"publicURL": "https://chat.example"});
     json_patch::merge(&mut backend, &provider);
     post(&client, "accountbackends", "", BACKEND, backend).await?;
@@ -62,7 +62,7 @@ pub async fn create(plane: &ControlPlane, operators: u32, served: bool) -> Resul
             "displayName": format!("Operator Number {number}"), "role": "Agent", "credentials": {"mode": "None"}});
         post(client, "operators", NAMESPACE, &name, spec).await.map(|uid| (name, uid))
     });
-    Ok(Setup { operators: created.buffer_unordered(usize::from(WORKERS)).try_collect().await?, kubeconfig, server })
+    Ok(Setup { operators: created.buffer_unordered(usize::from(WORKERS)).try_collect().await?, kubeconfig, server: program })
 }
 
 /// Starts an account server, with its token in a Secret; and what of a spec leads to it.
