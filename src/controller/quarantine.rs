@@ -61,7 +61,9 @@ async fn in_store(context: &Context, connection: &Connection, name: &ObjectName,
     connection.observed().forget(key);
     // A ticket does not tell whose it was.
     let accounts = context.cache().accounts_in(&name.namespace);
-    accounts.into_iter().for_each(|account| context.marks.mark(account));
+    for account in accounts {
+        context.marks.mark(account);
+    }
     if let Some(row) = row {
         email_freed(context, &row);
         report(context, connection, name, &row).await;
