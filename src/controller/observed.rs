@@ -12,6 +12,8 @@ use crate::domain::seats::Limits;
 #[derive(Default)]
 pub struct Observed {
     rows: HashMap<Key, Arc<Row>>,
+    /// How many of the rows are quarantined.
+    quarantined: usize,
     tickets: HashMap<Key, TicketView>,
     usage: HashMap<Key, AccountUsage>,
     /// Keys written or forgotten since the running sweep began: its pages may be older than these.
@@ -57,7 +59,7 @@ impl Observed {
         if let Some(tag) = &row.tag {
             self.touch(&tag.key);
             self.tickets.remove(&tag.key);
-            self.rows.insert(tag.key.clone(), row.clone());
+            self.insert(tag.key.clone(), row.clone());
         }
         row
     }
@@ -85,7 +87,7 @@ impl Observed {
     /// Forgets a key: its row or ticket is gone, or no longer certain.
     pub fn forget(&mut self, key: &Key) {
         self.touch(key);
-        self.rows.remove(key);
+        self.remove(key);
         self.tickets.remove(key);
         self.usage.remove(key);
     }
@@ -159,14 +161,14 @@ impl Observed {
             let Some(tag) = row.tag.clone() else { continue };
             seen.insert(tag.key.clone());
             if !touched.contains(&tag.key) && self.rows.get(&tag.key).is_none_or(|known| **known != row) {
-                self.rows.insert(tag.key.clone(), Arc::new(row));
+                self.insert(tag.key.clone(), Arc::new(row));
                 changed.push(tag);
             }
         }
         let gone = self.rows.iter().filter(|(key, _)| !seen.contains(*key) && !touched.contains(*key));
         let gone: Vec<_> = gone.filter_map(|(_, row)| row.tag.clone()).collect();
         for tag in &gone {
-            self.rows.remove(&tag.key);
+            self.remove(&tag.key);
         }
         changed.extend(gone);
         self.tickets.retain(|key, _| touched.contains(key));
@@ -186,7 +188,18 @@ impl Observed {
 
     /// How many rows are quarantined.
     pub fn quarantined(&self) -> usize {
-        self.rows.values().filter(|row| row.quarantined).count()
+        self.quarantined
+    }
+
+    fn insert(&mut self, key: Key, row: Arc<Row>) {
+        self.quarantined += usize::from(row.quarantined);
+        let old = self.rows.insert(key, row);
+        self.quarantined -= usize::from(old.is_some_and(|old| old.quarantined));
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let old = self.rows.remove(key);
+        self.quarantined -= usize::from(old.is_some_and(|old| old.quarantined));
     }
 
     fn touch(&mut self, key: &Key) {
@@ -243,5 +256,31 @@ mod tests {
         assert_eq!(*observed.row(&"a".into()).unwrap(), row("a", "2"));
         assert!(observed.row(&"new".into()).is_some());
         assert!(observed.row(&"gone".into()).is_none());
+    }
+
+    #[test]
+    fn quarantined_rows_are_counted_however_they_come_and_go() {
+        let quarantined = |key: &str| Row { quarantined: true, ..row(key, "1") };
+        let mut observed = Observed::default();
+        let mut count = |change: &dyn Fn(&mut Observed)| {
+            change(&mut observed);
+            let all = observed.rows.values().filter(|row| row.quarantined).count();
+            assert_eq!(observed.quarantined(), all);
+            all
+        };
+        let swept = |rows: fn() -> Vec<Row>| {
+            move |observed: &mut Observed| {
+                observed.begin_sweep();
+                observed.end_sweep(sweep(rows()));
+            }
+        };
+        assert_eq!(count(&|observed| drop(observed.wrote(quarantined("a")))), 1);
+        assert_eq!(count(&|observed| drop(observed.wrote(quarantined("a")))), 1, "written twice");
+        assert_eq!(count(&|observed| drop(observed.wrote(row("a", "2")))), 0, "it is back");
+        assert_eq!(count(&|observed| drop(observed.wrote(quarantined("b")))), 1);
+        assert_eq!(count(&|observed| observed.forget(&"b".into())), 0);
+        assert_eq!(count(&|observed| observed.forget(&"b".into())), 0, "forgotten twice");
+        assert_eq!(count(&|observed| drop(observed.wrote(quarantined("c")))), 1);
+        assert_eq!(count(&swept(|| vec![row("a", "2")])), 0, "gone");
     }
 }
