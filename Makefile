@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-unit test-api bench bench-store image e2e up down fmt lint generate check-generated clean
+.PHONY: help demo demo-stop test test-all test-unit test-api bench bench-store image e2e up down fmt lint generate check-generated clean
 MAKEFLAGS += --no-print-directory
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
@@ -27,6 +27,15 @@ test: | cargo ## Everything that CI checks: format, lints, generated files, unit
 	@hack/tools/build
 	@echo '==> tests'
 	@cargo test --locked
+
+# What depends on where accounts are: not the schemas, the chart, the command line, and what tests servers and stores by themselves.
+BY_BACKEND := crashes:: deletion_ etcd_restored:: identity:: references:: release:: rules_ status:: watch_faults::
+
+test-all: test ## The same, and the tests of the rules once more on account servers, on SQLite and on PostgreSQL
+	@for backend in server server-postgres; do \
+		echo "==> the rules on a real control plane, with accounts on: $$backend"; \
+		DESKPLANE_TEST_BACKEND=$$backend cargo test --locked --test it -- $(BY_BACKEND); \
+	done
 
 test-unit: | cargo ## Only the tests that need no control plane: a minute
 	@hack/postgres/install

@@ -100,7 +100,11 @@ impl AccountServer {
 
     /// Starts a server, and waits until it listens.
     pub async fn start_with(database: Option<String>, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"), database, args, env).await
+    }
+
+    /// The same, with its files in this folder.
+    pub async fn start_in(folder: TempDir, database: Option<String>, args: &[&str], env: &[(&str, &str)]) -> Self {
         let database = database.unwrap_or_else(|| format!("sqlite://{}", folder.path().join("accounts.db").display()));
         let output = File::create(folder.path().join("log")).expect("a log file");
         // The shell ends the server when our end of the pipe closes, however this process ends.

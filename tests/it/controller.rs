@@ -1,4 +1,4 @@
-//! The real controller, as a process with a store of its own, as the user and with the rights that hack/rbac.yaml gives it.
+//! The real controller, as a process with accounts of its own, as the user and with the rights that hack/rbac.yaml gives it.
 //!
 //! Most tests share one controller on the shared control plane, each in its own namespace with its own Plan. Tests of restarts,
 //! lost stores and counts at rest take a control plane and a controller of their own.
@@ -10,19 +10,23 @@
 )]
 
 mod objects;
+mod place;
 mod tenant;
 
 pub use objects::*;
+pub use place::{Place, place, placed, url};
 pub use tenant::{Tenant, TenantOn};
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use crate::account_server::AccountServer;
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 
 /// Name of the `AccountBackend` that the shared controller serves.
@@ -35,14 +39,16 @@ pub struct Controller {
     log: PathBuf,
     pid: PathBuf,
     database: PathBuf,
+    store: String,
+    server: Option<Arc<AccountServer>>,
 }
 
 /// What a test may change about a controller.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// Its store's file; absent: a new one that goes with the control plane.
+    /// The file of its accounts; absent: a new one that goes with the control plane.
     pub database: Option<&'a Path>,
-    /// The URL of its store, where that is no file.
+    /// The URL of its own store wherever the run has its accounts, where that is no file.
     pub url: Option<&'a str>,
     /// How it reaches the API server; absent: as its own user, directly.
     pub kubeconfig: Option<&'a Path>,
@@ -80,6 +86,9 @@ impl Controller {
         let own = || plane.state().join(format!("controller-{}.db", unique()));
         let database = options.database.map_or_else(own, Path::to_owned);
         let log = database.with_extension(format!("{}.log", unique()));
+        let (store, server) = accounts(plane, &options, &database).await;
+        let own_store = if server.is_some() { "none" } else { store.as_str() };
+        let more = server.as_ref().map(|_| place::arguments(options.args)).unwrap_or_default();
         let output = File::create(&log).expect("a log file");
         // The shell ends the controller when our end of the pipe closes, however this process ends.
         let script = r#"pid=$1; shift; exec 3<&0; "$@" & child=$!; echo $child >"$pid"
@@ -89,7 +98,8 @@ impl Controller {
             .args(["-c", script, "bash"])
             .arg(&pid)
             .args([env!("CARGO_BIN_EXE_deskplane"), "controller", "--listen", "127.0.0.1:0", "--database"])
-            .arg(options.url.map_or_else(|| format!("sqlite://{}", database.display()), str::to_owned))
+            .arg(own_store)
+            .args(more)
             .args(options.args)
             .env("KUBECONFIG", kubeconfig)
             .env("RUST_LOG", "info,deskplane=debug")
@@ -99,12 +109,17 @@ impl Controller {
             .spawn()
             .expect("start the controller");
         let leash = process.stdin.take();
-        Self { process, leash, log, pid, database }
+        Self { process, leash, log, pid, database, store, server }
     }
 
-    /// Its database file.
+    /// The file of its accounts, where they are in a file.
     pub fn database(&self) -> &Path {
         &self.database
+    }
+
+    /// The URL of the store with its accounts, as on a command line.
+    pub fn store(&self) -> &str {
+        &self.store
     }
 
     /// What it has logged.
@@ -146,14 +161,16 @@ impl Controller {
         self.exit_code().await == Some(0)
     }
 
-    /// Waits until it has ended by itself. Returns its exit code.
+    /// Waits until it has ended by itself. Returns its exit code. Its account server ends then too, unless another is served by it.
     pub async fn exit_code(&mut self) -> Option<i32> {
-        eventually("the controller ends", DEADLINE, async || match self.process.try_wait() {
+        let code = eventually("the controller ends", DEADLINE, async || match self.process.try_wait() {
             Ok(Some(status)) => Ok(status.code()),
             Ok(None) => Err("it still runs".to_owned()),
             Err(error) => Err(error.to_string()),
         })
-        .await
+        .await;
+        self.server = None;
+        code
     }
 
     /// Kills it at once, as a crash would.
@@ -196,6 +213,16 @@ pub async fn rights(plane: &ControlPlane) -> PathBuf {
         std::fs::rename(made, &kubeconfig).expect("rename the kubeconfig");
     }
     kubeconfig
+}
+
+/// The store with a controller's accounts, and the server that runs on it, where this run has one.
+async fn accounts(plane: &ControlPlane, options: &Options<'_>, file: &Path) -> (String, Option<Arc<AccountServer>>) {
+    if let Some(url) = options.url {
+        return (url.to_owned(), None);
+    }
+    let store = url(file).await;
+    let server = if place() == Place::Embedded { None } else { Some(place::serve(plane, &store).await) };
+    (store, server)
 }
 
 fn unique() -> u64 {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::{
@@ -79,7 +79,7 @@ pub async fn rounds(address: &str, operators: usize, times: usize) {
     .await;
 }
 
-async fn version(conn: &mut SqliteConnection) -> i64 {
+async fn version(conn: &mut AnyConnection) -> i64 {
     sqlx::query_scalar("PRAGMA data_version").fetch_one(conn).await.expect("a version")
 }
 
@@ -210,7 +210,7 @@ async fn nothing_is_written_at_rest(plane: &ControlPlane, controller: &Controlle
     let all = api(plane, "Operator", "").await.list(&kube::api::ListParams::default()).await.unwrap().items.len();
     rounds(&address, all, 1).await;
     let mark = plane.audit_mark().await;
-    let mut conn = Database::at(controller.database()).connect().await;
+    let mut conn = Database::of(controller).connect().await;
     let before = version(&mut conn).await;
     rounds(&address, all, 2).await;
     expect("at rest over two resyncs", &writes(plane, mark).await, &[]);
@@ -238,9 +238,9 @@ async fn another_tenant_is_served_between_the_first_ones_objects(plane: &Control
 /// Leaves the store as a crash does that hits between the POST of a Secret and the commit that makes its password count.
 async fn a_crash_between_intent_and_active(plane: &ControlPlane, namespace: &str, database: &std::path::Path) -> Secret {
     let intended = "UPDATE credentials SET state = 'intended' WHERE secret_name = $1";
-    Database::at(database).change(intended, &["tom-credentials"]).await;
+    Database::at(database).await.change(intended, &["tom-credentials"]).await;
     // And one between the intent and the POST.
-    Database::at(database).change(intended, &["kit-first-operator-credentials"]).await;
+    Database::at(database).await.change(intended, &["kit-first-operator-credentials"]).await;
     let secrets: Api<Secret> = Api::namespaced(plane.client().await, namespace);
     secrets.delete("kit-first-operator-credentials", &DeleteParams::default()).await.unwrap();
     for name in ["late", "later"] {
@@ -257,7 +257,7 @@ async fn the_crash_is_settled(plane: &ControlPlane, namespace: &str, database: &
     for name in ["tom-credentials", "kit-first-operator-credentials"] {
         let sql = "SELECT hash FROM credentials WHERE secret_name = $1 AND state = 'active'";
         let hash = eventually("the intent is settled", DEADLINE, async || {
-            Database::at(database).texts(sql, &[name]).await.pop().ok_or("not active")
+            Database::at(database).await.texts(sql, &[name]).await.pop().ok_or("not active")
         })
         .await;
         let secret = secrets.get(name).await.unwrap();

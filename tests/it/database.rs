@@ -1,31 +1,46 @@
-//! A controller's store, opened beside it: to look, and to change rows like somebody who writes to the backend directly.
+//! The store with a controller's accounts, opened beside it: to look, and to change rows like somebody who writes to the backend directly.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _};
 
-/// The file of a store that a controller may have open.
-pub struct Database(PathBuf);
+use crate::controller::{Controller, url};
+
+/// A store that a controller may have open.
+pub struct Database(String);
 
 impl Database {
-    /// The store of a controller.
-    pub fn at(path: &Path) -> Self {
-        Self(path.to_owned())
+    /// That of a controller.
+    pub fn of(controller: &Controller) -> Self {
+        Self(controller.store().to_owned())
     }
 
-    /// A new connection, with the foreign keys that the store's own has.
-    pub async fn connect(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(&self.0).foreign_keys(true).busy_timeout(Duration::from_secs(30));
-        options.connect().await.expect("open the store")
+    /// That which a test knows by this path.
+    pub async fn at(path: &Path) -> Self {
+        Self(url(path).await)
+    }
+
+    /// A new connection.
+    pub async fn connect(&self) -> AnyConnection {
+        sqlx::any::install_default_drivers();
+        let mut conn = AnyConnection::connect(&self.0).await.expect("open the store");
+        prepare(&mut conn).await.expect("set up the connection");
+        conn
+    }
+
+    /// A pool of one connection.
+    pub async fn pool(&self) -> AnyPool {
+        sqlx::any::install_default_drivers();
+        let options = AnyPoolOptions::new().max_connections(1).after_connect(|conn, _| Box::pin(prepare(conn)));
+        options.connect(&self.0).await.expect("open the store")
     }
 
     /// Changes rows; at least one must be.
     pub async fn change(&self, sql: &str, binds: &[&str]) {
         let mut statement = sqlx::query(AssertSqlSafe(sql));
         for bind in binds {
-            statement = statement.bind(*bind);
+            statement = statement.bind((*bind).to_owned());
         }
         let changed = statement.execute(&mut self.connect().await).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         assert!(changed.rows_affected() > 0, "{sql} changes something");
@@ -35,8 +50,16 @@ impl Database {
     pub async fn texts(&self, sql: &str, binds: &[&str]) -> Vec<String> {
         let mut statement = sqlx::query_scalar(AssertSqlSafe(sql));
         for bind in binds {
-            statement = statement.bind(*bind);
+            statement = statement.bind((*bind).to_owned());
         }
         statement.fetch_all(&mut self.connect().await).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
+}
+
+/// As the store's own connections to a file are; `PostgreSQL` needs nothing.
+async fn prepare(conn: &mut AnyConnection) -> sqlx::Result<()> {
+    if conn.backend_name() == "SQLite" {
+        conn.execute("PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON").await?;
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ async fn untouched(tenant: &TenantOn<'_>, rows: &Rows) {
         let object = tenant.get(kind, name).await.unwrap_or_else(|| panic!("{kind} {name} is gone"));
         assert_eq!(rows.with_key(&uid(&object)).await, 1, "{kind} {name}");
     }
-    let erasing = "SELECT COUNT(*) FROM organizations WHERE owner_namespace = $1 AND erasing = 1";
+    let erasing = "SELECT COUNT(*) FROM organizations WHERE owner_namespace = $1 AND erasing";
     assert_eq!(rows.number(erasing, &tenant.namespace).await, 0);
 }
 

@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
 
-use crate::controller::{BACKEND, TenantOn, backend, create, ready};
+use crate::controller::{BACKEND, TenantOn, backend, create, ready, url};
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::rows::{FURNITURE, Rows, message, on_store, program, uid};
 
@@ -60,7 +60,7 @@ async fn after_etcd_was_restored_to_an_older_snapshot_nothing_is_erased_nothing_
     // What the cluster forgot keeps its row, in nobody's way.
     let rows = Rows::at(&database).await;
     eventually("the forgotten operator's row is quarantined", DEADLINE, async || {
-        match rows.number("SELECT COUNT(*) FROM operators WHERE key = $1 AND quarantined = 1", &uid(&later)).await {
+        match rows.number("SELECT COUNT(*) FROM operators WHERE key = $1 AND quarantined", &uid(&later)).await {
             1 => Ok(()),
             _ => Err("not yet"),
         }
@@ -81,7 +81,7 @@ async fn after_etcd_was_restored_to_an_older_snapshot_nothing_is_erased_nothing_
     let tom = tenant.ready("Operator", "tom").await;
     let declared = "SELECT COUNT(*) FROM operators WHERE key = $1 AND display_name = 'Before'";
     assert_eq!(rows.number(declared, &uid(&tom)).await, 1, "the object says what should be");
-    let store = format!("sqlite://{}", database.display());
+    let store = url(&database).await;
     let (_, printed) = program(&plane.kubeconfig(), &["store", "orphans", "--database", &store]);
     assert!(printed.contains(&format!("{}/later", tenant.namespace)), "{printed}");
     assert!(program(&plane.kubeconfig(), &["store", "check", "--database", &store]).0);

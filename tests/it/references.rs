@@ -121,7 +121,7 @@ async fn a_backend_serves_the_namespaces_it_allows_and_follows_their_labels_and_
         tenant.reason(kind, name, "NamespaceNotAllowed").await;
     }
     let rows = async || {
-        let store = Database::at(Controller::shared().await.database());
+        let store = Database::of(Controller::shared().await);
         store.texts("SELECT owner_name FROM operators WHERE owner_namespace = $1 ORDER BY 1", &[&tenant.namespace]).await
     };
     assert_eq!(rows().await, ["acme-default-first-operator", "one-first-operator", "tom"], "nobody is dropped");

@@ -4,18 +4,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::AnyPool;
 
 use crate::controller::{Controller, Options, TenantOn, api};
 use crate::controlplane::ControlPlane;
+use crate::database::Database;
 
 /// A store's rows.
-pub struct Rows(SqlitePool);
+pub struct Rows(AnyPool);
 
 /// Rows of a key, over all tables.
 const OF_KEY: &str = "SELECT (SELECT COUNT(*) FROM accounts WHERE key = $1) + (SELECT COUNT(*) FROM organizations WHERE key = $1)
@@ -25,13 +24,12 @@ const OF_KEY: &str = "SELECT (SELECT COUNT(*) FROM accounts WHERE key = $1) + (S
 impl Rows {
     /// Of a controller's store.
     pub async fn of(controller: &Controller) -> Self {
-        Self::at(controller.database()).await
+        Self(Database::of(controller).pool().await)
     }
 
-    /// Of a store file.
-    pub async fn at(database: &Path) -> Self {
-        let options = SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(20)).pragma("secure_delete", "ON");
-        Self(SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("open the store"))
+    /// Of the store that a test knows by this path.
+    pub async fn at(path: &Path) -> Self {
+        Self(Database::at(path).await.pool().await)
     }
 
     /// A number that a statement gives for a key.

@@ -33,7 +33,7 @@ fn field(secret: &Secret, name: &str) -> String {
 }
 
 async fn store() -> Database {
-    Database::at(Controller::shared().await.database())
+    Database::of(Controller::shared().await)
 }
 
 /// `state hash` of an operator's credentials in the store.

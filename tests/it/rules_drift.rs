@@ -20,7 +20,7 @@ impl Drift {
         tenant.organization("one", "acme").await;
         tenant.patch("Organization", "one", json!({"spec": {"displayName": "One", "language": "de"}})).await;
         tenant.ready("Organization", "one").await;
-        Self { tenant, store: Database::at(Controller::shared().await.database()) }
+        Self { tenant, store: Database::of(Controller::shared().await) }
     }
 
     /// Changes one row of the namespace, as somebody does who writes to the backend directly.
@@ -130,7 +130,7 @@ async fn memberships_that_were_changed_in_the_backend_are_corrected() {
     drift.store.change(sql, &[&tenant.namespace]).await;
     members_are(&drift, "sales", "1").await;
     members_are(&drift, "support", "1").await;
-    let of = "(SELECT group_concat(o.owner_name) FROM department_members m JOIN operators o ON o.id = m.operator
+    let of = "(SELECT string_agg(o.owner_name, ',') FROM department_members m JOIN operators o ON o.id = m.operator
         WHERE m.department = departments.id)";
     drift.until("departments", "sales", of, "tom").await;
     drift.until("departments", "support", of, "tina").await;

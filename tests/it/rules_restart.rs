@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::controller::{self, BACKEND, Controller, Options, condition};
 use crate::controlplane::ControlPlane;
-use crate::rules_world::{ORG, open, tickets};
+use crate::database::Database;
+use crate::rules_world::{ORG, tickets};
 
 struct Own<'a> {
     plane: &'a ControlPlane,
@@ -91,7 +92,7 @@ async fn the_queue_outlives_the_controller_and_what_came_meanwhile_follows_in_th
         own.ready("Operator", name).await;
     }
     own.line(&["e", "a", "d", "c"]).await;
-    let store = open(&database).await;
+    let store = Database::at(&database).await.pool().await;
     assert_eq!(tickets(&store, &own.namespace).await, ["e", "a", "d", "c"], "the ticket of waits-2 is dropped");
     store.close().await;
 

@@ -1,16 +1,17 @@
 //! Rule 1 on the real control plane: rows that others make in the backend, while the controller runs.
 
 use serde_json::{Value, json};
-use sqlx::SqlitePool;
+use sqlx::AnyPool;
 
 use crate::controller::{Controller, Tenant};
 use crate::controlplane::{DEADLINE, eventually};
+use crate::database::Database;
 use crate::rows::program;
-use crate::rules_world::{in_line, limit, message_of, open};
+use crate::rules_world::{in_line, limit, message_of};
 
 /// On the shared controller: its resync finds what others changed.
-async fn tenant(hint: &str, limits: Value) -> (Tenant, SqlitePool) {
-    let store = open(Controller::shared().await.database()).await;
+async fn tenant(hint: &str, limits: Value) -> (Tenant, AnyPool) {
+    let store = Database::of(Controller::shared().await).pool().await;
     let tenant = Tenant::new(hint, limits).await;
     tenant.account("acme").await;
     tenant.organization("one", "acme").await;
@@ -19,7 +20,7 @@ async fn tenant(hint: &str, limits: Value) -> (Tenant, SqlitePool) {
 }
 
 /// Makes an operator in the store of organization `one`, as another program would.
-async fn insert(store: &SqlitePool, tenant: &Tenant, email: &str) {
+async fn insert(store: &AnyPool, tenant: &Tenant, email: &str) {
     let sql = "INSERT INTO operators (external_id, organization, account, email, email_folded, display_name, role)
         SELECT 'theirs-' || external_id || $2, id, account, $2, $2, 'Theirs', 'Agent' FROM organizations
         WHERE owner_namespace = $1 AND owner_name = 'one'";
@@ -28,14 +29,14 @@ async fn insert(store: &SqlitePool, tenant: &Tenant, email: &str) {
 }
 
 /// The unmanaged rows of organization `one`, with all their fields.
-async fn theirs(store: &SqlitePool, tenant: &Tenant) -> Vec<String> {
+async fn theirs(store: &AnyPool, tenant: &Tenant) -> Vec<String> {
     let sql = "SELECT p.external_id || p.email || p.email_folded || p.display_name || p.role || p.suspended || p.quarantined
         FROM operators p JOIN organizations g ON g.id = p.organization
         WHERE p.key IS NULL AND g.owner_namespace = $1 AND g.owner_name = 'one' ORDER BY p.id";
     sqlx::query_scalar(sql).bind(tenant.namespace.clone()).fetch_all(store).await.expect("read their rows")
 }
 
-async fn execute(store: &SqlitePool, tenant: &Tenant, sql: &'static str) {
+async fn execute(store: &AnyPool, tenant: &Tenant, sql: &'static str) {
     let done = sqlx::query(sql).bind(tenant.namespace.clone()).execute(store).await;
     assert_eq!(done.expect("change the row").rows_affected(), 1);
 }
@@ -76,8 +77,7 @@ async fn rows_of_others_take_seats_are_counted_and_never_changed() {
     // Listed as what it is, and erased with its organization.
     let one = tenant.ready("Organization", "one").await;
     let id = format!("theirs-{}theirs@x.example", one["status"]["externalId"].as_str().expect("its external id"));
-    let database = format!("sqlite://{}", Controller::shared().await.database().display());
-    let (ok, printed) = program(&tenant.plane.kubeconfig(), &["store", "orphans", "--database", &database]);
+    let (ok, printed) = program(&tenant.plane.kubeconfig(), &["store", "orphans", "--database", Controller::shared().await.store()]);
     assert!(ok && printed.lines().any(|line| line.contains(&id) && line.contains("Unmanaged")), "{id} is not in: {printed}");
     tenant.erase("Organization", "one").await;
     tenant.gone("Organization", "one").await;
@@ -106,7 +106,7 @@ async fn a_seat_that_others_free_goes_to_whoever_waits() {
     execute(
         &store,
         &tenant,
-        "UPDATE operators SET suspended = 1 WHERE key IS NULL AND email = 'b@x.example'
+        "UPDATE operators SET suspended = TRUE WHERE key IS NULL AND email = 'b@x.example'
             AND organization = (SELECT id FROM organizations WHERE owner_namespace = $1 AND owner_name = 'one')",
     )
     .await;

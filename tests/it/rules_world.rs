@@ -1,11 +1,8 @@
 //! Where the rules are tested: a control plane whose controller does not sweep within a test run. So whatever comes about there was
 //! woken by its cause, and no resync hides a wake that was lost.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
-use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::AnyPool;
 use tokio::sync::OnceCell;
 
 use crate::controller::{self, BACKEND, Controller, Options, Tenant};
@@ -92,29 +89,23 @@ pub async fn suspend(tenant: &Tenant, name: &str, suspended: bool) {
 }
 
 /// The store of the controller that [`tenant`] is served by.
-pub async fn store() -> SqlitePool {
-    open(world().await.controller.database()).await
+pub async fn store() -> AnyPool {
+    database().await.pool().await
 }
 
 /// The same, to change rows of it.
 pub async fn database() -> Database {
-    Database::at(world().await.controller.database())
-}
-
-/// A store, as others than its controller open it.
-pub async fn open(database: &Path) -> SqlitePool {
-    let options = SqliteConnectOptions::new().filename(database).foreign_keys(true);
-    SqlitePool::connect_with(options).await.expect("open the store")
+    Database::of(&world().await.controller)
 }
 
 /// The names of the objects of a namespace that have a ticket, in the order of their tickets.
-pub async fn tickets(store: &SqlitePool, namespace: &str) -> Vec<String> {
+pub async fn tickets(store: &AnyPool, namespace: &str) -> Vec<String> {
     let sql = "SELECT owner_name FROM tickets WHERE owner_namespace = $1 ORDER BY number";
     sqlx::query_scalar(sql).bind(namespace.to_owned()).fetch_all(store).await.expect("read the tickets")
 }
 
 /// How many seats an account held after each change of it, and how many it had.
-pub async fn seats_over_time(store: &SqlitePool, tenant: &Tenant) -> Vec<(i64, i64)> {
+pub async fn seats_over_time(store: &AnyPool, tenant: &Tenant) -> Vec<(i64, i64)> {
     let account = tenant.get("Account", "acme").await.expect("the account");
     let external_id = account["status"]["externalId"].as_str().expect("its external id").to_owned();
     let sql = "SELECT seats_held, seats_limit FROM audit WHERE account = $1 ORDER BY id";

@@ -29,7 +29,7 @@ async fn a_store_that_cannot_be_written_or_is_newer_is_named_and_left_as_it_is()
 
     let newer = path("newer.db");
     Store::open(&newer).await.unwrap().close().await;
-    let others = Database::at(&newer);
+    let others = Database::at(&newer).await;
     others.change("UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)", &[]).await;
     // The last one who closes the store moves its write-ahead log into the file. A reader leaves an empty log.
     let content = || files(&newer).map(|file| std::fs::read(file).unwrap_or_default());

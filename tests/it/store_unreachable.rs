@@ -23,7 +23,7 @@ async fn a_release_does_not_wait_for_an_unreachable_store_which_is_told_later() 
     }
 
     // Whoever holds the file's write lock keeps the controller out.
-    let database = Database::at(controller.database());
+    let database = Database::of(&controller);
     let mut holder = database.connect().await;
     holder.execute("BEGIN IMMEDIATE").await.unwrap();
     tenant.operator("late", "acme-default").await;
@@ -59,9 +59,8 @@ async fn a_release_does_not_wait_for_an_unreachable_store_which_is_told_later() 
         })
         .await;
     }
-    let store = format!("sqlite://{}", controller.database().display());
-    let (ok, printed) = program(&plane.kubeconfig(), &["store", "orphans", "--database", &store]);
+    let (ok, printed) = program(&plane.kubeconfig(), &["store", "orphans", "--database", controller.store()]);
     let id = one["status"]["externalId"].as_str().expect("a row");
     assert!(ok && printed.contains(id) && !printed.contains("Quarantined"), "{printed}");
-    assert!(program(&plane.kubeconfig(), &["store", "check", "--database", &store]).0);
+    assert!(program(&plane.kubeconfig(), &["store", "check", "--database", controller.store()]).0);
 }

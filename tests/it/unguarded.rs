@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::controller::{BACKEND, Controller, TenantOn, backend, create, http_get, operator_spec, ready};
+use crate::controller::{BACKEND, Controller, TenantOn, backend, create, http_get, operator_spec, ready, url};
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 use crate::rows::{FURNITURE, Rows, bytes_have, command, message, on_store, program, uid};
 
@@ -42,7 +42,7 @@ async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is
     tenant.gone("Operator", "tom").await;
     let mut controller = on_store(&plane, &database).await;
     let rows = Rows::at(&database).await;
-    let quarantined = "SELECT COUNT(*) FROM operators WHERE key = $1 AND quarantined = 1";
+    let quarantined = "SELECT COUNT(*) FROM operators WHERE key = $1 AND quarantined";
     eventually("the row is quarantined", DEADLINE, async || match rows.number(quarantined, &uid(&tom)).await {
         1 => Ok(()),
         _ => Err("not yet"),
@@ -51,7 +51,7 @@ async fn without_the_policies_nothing_unconfirmed_is_erased_and_what_vanishes_is
     rows.close().await;
     quarantined_rows(&controller, 1).await;
     let id = tom["status"]["externalId"].as_str().expect("a row");
-    let store = format!("sqlite://{}", database.display());
+    let store = url(&database).await;
     let erase = ["store", "erase-row", id, "--yes", "--database", &store];
     assert!(program(&plane.kubeconfig(), &["store", "orphans", "--database", &store]).1.contains(id));
     let (ok, printed) = program(&plane.kubeconfig(), &erase);

@@ -55,9 +55,9 @@ impl World {
             }
         }
         let sql =
-            "SELECT owner_name || ' ' || email || ' ' || COALESCE(display_name, '-') || ' ' || suspended || quarantined FROM operators
+            "SELECT owner_name || ' ' || email || ' ' || COALESCE(display_name, '-') || ' ' || CASE WHEN suspended OR quarantined THEN 'no seat' ELSE 'a seat' END FROM operators
             WHERE owner_namespace = $1 ORDER BY 1";
-        let rows = Database::at(self.controller.database()).texts(sql, &[&tenant.namespace]).await;
+        let rows = Database::of(&self.controller).texts(sql, &[&tenant.namespace]).await;
         state.insert("rows".to_owned(), json!(rows));
         state
     }
@@ -73,7 +73,7 @@ impl World {
     }
 
     async fn no_row_was_made_twice(&self) {
-        let mut store = Database::at(self.controller.database()).connect().await;
+        let mut store = Database::of(&self.controller).connect().await;
         let sql = "SELECT key, COUNT(*) FROM audit WHERE action = 'create' GROUP BY key HAVING COUNT(*) > 1";
         let twice: Vec<String> = sqlx::query(sql).fetch_all(&mut store).await.unwrap().iter().map(|row| row.get(0)).collect();
         assert_eq!(twice, [""; 0]);

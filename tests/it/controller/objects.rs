@@ -5,7 +5,7 @@ use kube::api::{DynamicObject, GroupVersionKind, PostParams};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 
-use super::BACKEND;
+use super::{BACKEND, placed};
 use crate::controlplane::{ControlPlane, DEADLINE, eventually};
 
 /// An embedded `AccountBackend`.
@@ -43,8 +43,9 @@ pub async fn api(plane: &ControlPlane, kind: &str, namespace: &str) -> Api<Dynam
     if namespace.is_empty() { Api::all_with(client, &resource) } else { Api::namespaced_with(client, namespace, &resource) }
 }
 
-/// Creates an object, which must be accepted.
+/// Creates an object, which must be accepted. An `AccountBackend` gets the place where this run has its accounts.
 pub async fn create(plane: &ControlPlane, object: Value) -> DynamicObject {
+    let object = placed(plane, object);
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (kind, namespace) = (text("/kind"), text("/metadata/namespace"));
     let parsed = serde_json::from_value(object.clone()).expect("an object");
