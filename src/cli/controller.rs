@@ -18,7 +18,7 @@ use super::connect::ClusterArgs;
 use super::error::CliError;
 use super::exit::Exit;
 use super::log::LogArgs;
-use super::stop::stop_on_signal;
+use super::stop::{stop_on_signal, unless_replaced};
 
 /// Examples of `deskplane controller --help`.
 pub const EXAMPLES: &str = "\
@@ -33,7 +33,7 @@ Examples:
   deskplane controller --database 'postgres://deskplane@db.example/deskplane?sslrootcert=/etc/db/ca.crt'
 
   # With the accounts in an account server, which AccountBackends name
-  deskplane controller --database none --owner-id cluster-1
+  deskplane controller --database none --owner-id \"$(kubectl get namespace kube-system -o jsonpath='{.metadata.uid}')\"
 
   # For two namespaces only
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support
@@ -129,14 +129,10 @@ pub async fn run(args: ControllerArgs) -> Result<Exit, CliError> {
     };
     let connections = Connections::new(embedded, Box::new(Servers));
     let run = async {
-        let work = async {
-            let ended = controller::run(config, connections, stop.clone()).await;
-            stop.cancel();
-            ended
-        };
-        let Some(store) = store else { return work.await };
+        let work = unless_replaced(store.as_deref(), &stop, controller::run(config, connections, stop.clone()));
+        let Some(store) = &store else { return work.await };
         // Also by one that stands by: what is too old is so whoever leads.
-        let (ended, ()) = tokio::join!(work, retention::run(&store, &stop));
+        let (ended, ()) = tokio::join!(work, retention::run(store, &stop));
         if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
             tracing::info!("what erased rows left in the store's files goes when it is opened next");
         }

@@ -83,6 +83,9 @@ pub enum CliError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// The store was restored from a backup while this process had it open.
+    #[error("the database holds another store by now, restored from a backup: start this program again")]
+    Replaced,
     /// The controller ended.
     #[error(transparent)]
     Controller(#[from] crate::controller::RunError),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -25,6 +27,7 @@ pub struct App {
     metrics: Metrics,
     document: String,
     stop: CancellationToken,
+    readiness: Mutex<Option<(Instant, bool)>>,
 }
 
 /// The server's parts, shared.
@@ -36,7 +39,7 @@ impl App {
         let table = routes::table();
         let metrics = Metrics::new(table.rules().all());
         let document = super::openapi::document();
-        Self { store, rules: table.rules(), gate: Gate::new(limits), metrics, document, stop }
+        Self { store, rules: table.rules(), gate: Gate::new(limits), metrics, document, stop, readiness: Mutex::default() }
     }
 
     /// The service.
@@ -70,6 +73,11 @@ impl App {
 
     pub(super) fn document(&self) -> &str {
         &self.document
+    }
+
+    /// When the store was last asked whether it answers, and whether it did.
+    pub(super) fn readiness(&self) -> &Mutex<Option<(Instant, bool)>> {
+        &self.readiness
     }
 
     pub(super) fn stop(&self) -> &CancellationToken {

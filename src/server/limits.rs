@@ -38,6 +38,8 @@ pub struct Limits {
     pub waiting: usize,
     /// How long a request may take, its body included.
     pub deadline: Duration,
+    /// How often a stream shows that it is alive, and asks whether its token is.
+    pub sign_of_life: Duration,
 }
 
 /// How long a route may take.
@@ -61,6 +63,7 @@ pub(super) struct Gate {
     requests: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     deadline: Duration,
+    sign_of_life: Duration,
     rates: RateLimiter<String, HashMapStateStore<String>, DefaultClock>,
     clock: DefaultClock,
 }
@@ -72,6 +75,7 @@ impl Gate {
             requests: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.waiting)),
             deadline: limits.deadline,
+            sign_of_life: limits.sign_of_life,
             // One entry a token: only known tokens come here.
             rates: RateLimiter::hashmap(quota),
             clock: DefaultClock::default(),
@@ -84,6 +88,10 @@ impl Gate {
             let after = until.wait_time_from(self.clock.now());
             Refusal::throttled(StatusCode::TOO_MANY_REQUESTS, after, "this token makes too many requests; slow down")
         })
+    }
+
+    pub(super) fn sign_of_life(&self) -> Duration {
+        self.sign_of_life
     }
 
     fn place(&self, pace: Pace) -> Answer<Option<Place>> {

@@ -31,8 +31,9 @@ const STREAMS: u32 = 128;
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: u32 = 16 << 10;
 
-/// How long what is under way may take at the end: less than the 30 seconds that Kubernetes gives a pod.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long what is under way may take at the end. Kubernetes gives a pod 30 seconds: the chart's pods wait 5 of them before, and the
+/// store may take 8 afterwards.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// How to serve.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ pub struct Restored {
 const NOT_A_FILE: &str = "a backup of PostgreSQL is made by its own programs: pg_dump --format=custom --file=deskplane.dump \
     --dbname='<the same URL>'. It can run beside the controllers";
 
-const RESTORE_FIRST: &str = "PostgreSQL's own programs bring a backup back: stop the controllers, then pg_restore --clean --if-exists \
+const RESTORE_FIRST: &str = "PostgreSQL's own programs bring a backup back: stop the controllers and account servers, then pg_restore --clean --if-exists \
     --dbname='<the same URL>' deskplane.dump, then this command without --from";
 
 const FROM_WHAT: &str = "name the backup: --from FILE";

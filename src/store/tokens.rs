@@ -87,7 +87,7 @@ pub struct Tokens {
 impl Tokens {
     /// Opens the tokens of a store. Where nobody has it, it is made, or brought to this version.
     pub async fn open(location: &Location) -> std::result::Result<Self, StoreError> {
-        let database = match Store::open(location).await {
+        let database = match Store::open_as_it_is(location).await {
             Ok(store) => store.database().clone(),
             Err(StoreError::Locked { .. }) => Database::open_beside(location).await?,
             Err(error) => return Err(error),
@@ -141,6 +141,12 @@ impl Store {
         let kept: Option<Kept> = query(BY_ID).bind(id).fetch_optional(&mut self.reader().snapshot().await?).await?;
         let right = hash::matches(kept.as_ref().map_or(NOBODY, |kept| &kept.hash), secret);
         Ok(kept.filter(|kept| right && kept.revoked_at.is_none()).and_then(Kept::info))
+    }
+
+    /// Whether the token of that public half was made and is not revoked.
+    pub async fn is_in_force(&self, id: &str) -> Result<bool> {
+        let kept: Option<Kept> = query(BY_ID).bind(id).fetch_optional(&mut self.reader().snapshot().await?).await?;
+        Ok(kept.is_some_and(|kept| kept.revoked_at.is_none()))
     }
 }
 

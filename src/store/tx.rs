@@ -119,13 +119,25 @@ impl Store {
             tx.require(condition).await?;
             work(tx).await
         };
-        for _ in 1..ATTEMPTS {
-            match attempt().await {
-                Err(Stop::Overtaken) => {}
-                ended => return Ok(ended?),
+        let mut attempts = Attempts::default();
+        loop {
+            let ended = attempt().await;
+            if !attempts.another(&ended) {
+                return Ok(ended?);
             }
         }
-        Ok(attempt().await?)
+    }
+}
+
+/// Counts how often a transaction is begun that the database ends in favour of others.
+#[derive(Default)]
+pub(super) struct Attempts(usize);
+
+impl Attempts {
+    /// Whether there is another one after that which ended so.
+    pub(super) fn another<T>(&mut self, ended: &Step<T>) -> bool {
+        self.0 += 1;
+        self.0 < ATTEMPTS && matches!(ended, Err(Stop::Overtaken))
     }
 }
 
@@ -155,6 +167,9 @@ impl Tx {
         let subject = keys[0];
         let fence = keys.iter().fold(query(FENCES[keys.len() - 1]).bind(&session.owner), |fence, key| fence.bind(&key.0));
         let fence: Fence = fence.fetch_one(tx.conn()).await?;
+        if !store.is_still(&fence.store_id) {
+            return Err(Stop::Failed(BackendError::WrongStore { found: fence.store_id }));
+        }
         fence.lets_in(session).map_err(Stop::Failed)?;
         tx.subject = Some(subject.clone());
         tx.outcome = fence.outcome;

@@ -82,7 +82,16 @@ impl Cluster {
         format!("{}&options=-csearch_path%3D{schema}", self.base())
     }
 
-    fn base(&self) -> String {
+    /// Runs one of `PostgreSQL`'s own programs, such as `pg_dump`; it must succeed.
+    pub fn program(&self, name: &str, args: &[&str]) {
+        let script = r#"source hack/postgres/lib.sh; program=$(find_programs)/$1; shift; exec "$program" "$@""#;
+        let done = Command::new("bash").args(["-euc", script, "bash", name]).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+        let done = done.expect("run bash");
+        assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// The URL of the database, for who has all of it.
+    pub fn base(&self) -> String {
         format!("postgres://localhost/postgres?user=deskplane&host={}&port={}", self.folder.display(), self.file("port"))
     }
 }

@@ -17,8 +17,11 @@ use super::super::controller::{DATABASES, DEFAULT_DATABASE};
 use super::super::error::CliError;
 use super::super::exit::Exit;
 use super::super::log::LogArgs;
-use super::super::stop::stop_on_signal;
+use super::super::stop::{stop_on_signal, unless_replaced};
 use super::super::traces::Traces;
+
+/// How often a stream shows that it is alive.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// How long the store may take to clean up at the end, after what was under way.
 const CLOSING: Duration = Duration::from_secs(8);
@@ -76,6 +79,7 @@ impl LimitArgs {
             requests: usize::from(max_requests),
             waiting: usize::from(max_waiting),
             deadline: Duration::from_secs(u64::from(request_seconds)),
+            sign_of_life: SIGN_OF_LIFE,
         }
     }
 }
@@ -105,11 +109,8 @@ pub async fn run(args: ServeArgs) -> Result<Exit, CliError> {
     tracing::info!(database = %location, store = store.id(), "the store is open");
     let stop = CancellationToken::new();
     let run = async {
-        let serving = async {
-            let ended = server::serve(config, Arc::clone(&store), stop.clone()).await;
-            stop.cancel();
-            ended
-        };
+        let serving = server::serve(config, Arc::clone(&store), stop.clone());
+        let serving = unless_replaced(Some(&store), &stop, serving);
         let (ended, ()) = tokio::join!(serving, retention::run(&store, &stop));
         if tokio::time::timeout(CLOSING, store.close()).await.is_err() {
             tracing::info!("what erased rows left in the store's files goes when it is opened next");

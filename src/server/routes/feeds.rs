@@ -1,5 +1,6 @@
 //! What happens in the store, for those who wait for it: wakes, changes, and the audit log.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -9,16 +10,16 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use futures::stream;
 use serde::Deserialize;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, channel};
+use tokio::time::sleep;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 
 use crate::backend::wire::{AuditEntries, Changes, NDJSON};
 use crate::backend::{Cursor, Wake};
 use crate::domain::changes::ChangeCursor;
-use crate::server::access::Access;
-use crate::server::app::Shared;
+use crate::server::access::{Access, Caller};
+use crate::server::app::{App, Shared};
 use crate::server::bounds::{self, Bounded};
 use crate::server::extract::Params;
 use crate::server::limits::{Pace, Place};
@@ -27,9 +28,6 @@ use crate::server::table::Table;
 use crate::store::CHANGES_AT_ONCE;
 
 use super::store::Owner;
-
-/// How often a stream shows that it is alive.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// The longest wait for a change, in seconds.
 const LONGEST_WAIT: u64 = 30;
@@ -47,32 +45,42 @@ pub(super) fn routes(table: Table) -> Table {
 
 /// An owner's wakes as they happen, one JSON value a line; an empty line every 15 seconds is a sign of life.
 ///
-/// It opens with everything that may have been missed.
+/// It opens with everything that may have been missed, and ends when the token is revoked.
 #[utoipa::path(get, path = "/v1/wakes", operation_id = "streamWakes", tag = "feeds", params(Owner),
     responses((status = 200, description = "Wakes, until one side ends it.", body = String, content_type = "application/x-ndjson")))]
-async fn wakes(State(app): State<Shared>, Extension(place): Extension<Place>, Params(query): Params<Owner>) -> impl IntoResponse {
-    let stream = WakeStream { wakes: app.store().take_wakes(&query.owner), stop: app.stop().clone(), _place: place };
-    let lines =
-        stream::unfold(stream, async |mut stream| stream.next().await.map(|line| (Ok::<_, std::convert::Infallible>(line), stream)));
-    ([(CONTENT_TYPE, NDJSON), (CACHE_CONTROL, "no-store")], Body::from_stream(lines))
+async fn wakes(
+    State(app): State<Shared>,
+    Extension(place): Extension<Place>,
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<Owner>,
+) -> impl IntoResponse {
+    let wakes = app.store().take_wakes(&query.owner);
+    let (lines, told) = channel(MOST_WAITING);
+    tokio::spawn(async move {
+        tell(&app, &caller.id, wakes, lines).await;
+        drop(place);
+    });
+    let told = stream::unfold(told, async |mut told| told.recv().await.map(|line| (Ok::<_, Infallible>(line), told)));
+    ([(CONTENT_TYPE, NDJSON), (CACHE_CONTROL, "no-store")], Body::from_stream(told))
 }
 
-struct WakeStream {
-    wakes: UnboundedReceiver<Wake>,
-    stop: CancellationToken,
-    _place: Place,
-}
-
-impl WakeStream {
-    /// The next lines; `None`: it is over.
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.wakes.len() > MOST_WAITING {
-            return None;
-        }
-        tokio::select! {
-            () = self.stop.cancelled() => None,
-            wake = self.wakes.recv() => line(&wake?),
-            () = tokio::time::sleep(SIGN_OF_LIFE) => Some(Bytes::from_static(b"\n")),
+/// Tells wakes as lines until the server stops, the token is revoked, or whoever listens goes or is too slow: not at the pace of the
+/// connection, which nobody may be reading from.
+pub(in crate::server) async fn tell(app: &App, token: &str, mut wakes: UnboundedReceiver<Wake>, lines: Sender<Bytes>) {
+    loop {
+        let line = tokio::select! {
+            () = app.stop().cancelled() => return,
+            () = lines.closed() => return,
+            wake = wakes.recv() => wake.as_ref().and_then(line),
+            () = sleep(app.limits().sign_of_life()) => match app.store().is_in_force(token).await {
+                Ok(false) => return,
+                // A store that does not answer says nothing of the token.
+                Ok(true) | Err(_) => Some(Bytes::from_static(b"\n")),
+            },
+        };
+        let Some(line) = line else { return };
+        if lines.try_send(line).is_err() {
+            return;
         }
     }
 }

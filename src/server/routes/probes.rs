@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use utoipa_axum::routes;
 
 use crate::server::access::Access;
@@ -16,6 +16,9 @@ use crate::server::table::Table;
 
 /// How long the store may take to answer a probe: less than a probe waits.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// For how long the store is not asked again: who needs no token gets no say in how often.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Adds the routes.
 pub(super) fn routes(table: Table) -> Table {
@@ -41,10 +44,16 @@ async fn readyz(State(app): State<Shared>) -> (StatusCode, &'static str) {
     if app.stop().is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is going down");
     }
-    match timeout(PATIENCE, app.store().identify("")).await {
-        Ok(Ok(_)) => (StatusCode::OK, "ok"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer"),
+    let mut last = app.readiness().lock().await;
+    let fresh = last.filter(|(when, _)| when.elapsed() < FRESH).map(|(_, ready)| ready);
+    let ready = match fresh {
+        Some(ready) => ready,
+        None => matches!(timeout(PATIENCE, app.store().identify("")).await, Ok(Ok(_))),
+    };
+    if fresh.is_none() {
+        *last = Some((Instant::now(), ready));
     }
+    if ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer") }
 }
 
 /// Metrics in the text format of Prometheus.

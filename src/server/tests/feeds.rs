@@ -4,6 +4,9 @@ use axum::body::BodyDataStream;
 use futures::StreamExt;
 
 use super::*;
+use crate::backend::Wake;
+use crate::domain::rows::{Key, OwnerTag, RowKind};
+use crate::server::routes::feeds::tell;
 
 async fn open(world: &World, path: &str) -> BodyDataStream {
     let response = world.router.clone().oneshot(ask("GET", path).token(&world.admin).request()).await.unwrap();
@@ -56,6 +59,43 @@ async fn a_stream_opens_with_what_was_missed_and_ends_with_the_server() {
     world.stop.cancel();
     while next(&mut stream).await.is_some() {}
     assert_eq!(world.get("/readyz").await.is(503).body, "the server is going down");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_token_is_revoked() {
+    let world = World::with_limits(Limits { sign_of_life: Duration::from_millis(20), ..generous() }).await;
+    world.begin("owner").await;
+    let (info, token) = world.store.create_token(&Scope::Admin, "other").await.unwrap();
+    let other = ask("GET", "/v1/wakes?owner=owner").token(&token).request();
+    let mut other = world.router.clone().oneshot(other).await.unwrap().into_body().into_data_stream();
+    assert_eq!(other.next().await.unwrap().unwrap().as_ref(), b"\n", "a sign of life");
+    let mut own = open(&world, "/v1/wakes?owner=owner").await;
+    world.store.revoke_token(&info.id).await.unwrap();
+    while other.next().await.is_some() {}
+    // Behind those that may have been on their way before.
+    for _ in 0..10 {
+        assert!(own.next().await.is_some(), "that of another token goes on");
+    }
+}
+
+#[tokio::test]
+async fn whoever_reads_too_slowly_is_sent_away() {
+    let world = World::new().await;
+    let app = App::new(Arc::clone(&world.store), &generous(), world.stop.clone());
+    let (waker, wakes) = tokio::sync::mpsc::unbounded_channel();
+    let (lines, mut told) = tokio::sync::mpsc::channel(2);
+    let tag = |name: &str| OwnerTag { kind: RowKind::Operator, namespace: "chat".into(), name: name.into(), key: Key(name.into()) };
+    for name in ["one", "two", "three"] {
+        waker.send(Wake { tag: tag(name), ticket: None }).unwrap();
+    }
+    // It ends although more may come.
+    tell(&app, "dpt_any", wakes, lines).await;
+    let mut heard = Vec::new();
+    while let Some(line) = told.recv().await {
+        heard.push(serde_json::from_slice::<Value>(&line).unwrap()["tag"]["key"].clone());
+    }
+    assert_eq!(heard, ["one", "two"]);
+    drop(waker);
 }
 
 #[tokio::test]

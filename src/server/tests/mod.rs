@@ -132,7 +132,14 @@ impl Ask {
 
 fn generous() -> Limits {
     let many = NonZeroU32::new(1_000_000).unwrap();
-    Limits { requests_per_second: many, burst: many, requests: 64, waiting: 64, deadline: Duration::from_mins(1) }
+    Limits {
+        requests_per_second: many,
+        burst: many,
+        requests: 64,
+        waiting: 64,
+        deadline: Duration::from_mins(1),
+        sign_of_life: Duration::from_secs(15),
+    }
 }
 
 impl World {

@@ -46,11 +46,20 @@ impl Database {
         })
     }
 
+    /// The same, but leaves a store as it is that others may be at work in: who brings it to a newer version shuts them out.
+    pub(super) async fn open_as_it_is(location: &Location) -> Result<Self, StoreError> {
+        Ok(match location {
+            // Nobody else is at work in it: there is one lock.
+            Location::File(path) => Self::Sqlite(sqlite::Sqlite::open(path).await?),
+            Location::Server(options) => Self::Postgres(postgres::Postgres::open_as_it_is(location, options).await?),
+        })
+    }
+
     /// Opens a database of this version for writing beside the process that has it: only for what that one never touches.
     pub(super) async fn open_beside(location: &Location) -> Result<Self, StoreError> {
         Ok(match location {
             Location::File(path) => Self::Sqlite(sqlite::Sqlite::open_beside(path).await?),
-            Location::Server(options) => Self::Postgres(postgres::Postgres::open(location, options).await?),
+            Location::Server(options) => Self::Postgres(postgres::Postgres::open_as_it_is(location, options).await?),
         })
     }
 

@@ -83,5 +83,14 @@ async fn postgres_is_copied_by_its_own_programs_and_gets_a_new_id_afterwards() {
     assert!(error.contains("pg_restore"), "{error}");
     let restored = Store::restore(&world.location, None).await.unwrap();
     let stale = world.put("org", "tom", &person("tom")).await;
-    assert_eq!(stale, Err(BackendError::WrongStore { found: restored.store_id }));
+    let wrong = BackendError::WrongStore { found: restored.store_id.clone() };
+    assert_eq!(stale, Err(wrong.clone()));
+    // Nor is a session of the new store good in a process that opened the old one: its locks are others.
+    world.store.replaced().await;
+    let fresh = world.beside().await.store.begin_epoch("owner").await.unwrap();
+    assert_eq!(fresh.store_id, restored.store_id);
+    let (tag, desired) = (tag(RowKind::Operator, "tom"), person("tom"));
+    let put = OperatorPut { tag: &tag, desired: &desired, intent: None };
+    assert_eq!(world.store.put_operator(&fresh, &key("org"), put).await.err(), Some(wrong.clone()));
+    assert_eq!(world.store.begin_epoch("owner").await, Err(wrong));
 }

@@ -66,7 +66,7 @@ impl Serving {
     }
 }
 
-fn provider(address: SocketAddr, token: SecretString, owner: &str) -> Server {
+pub(super) fn provider(address: SocketAddr, token: SecretString, owner: &str) -> Server {
     // One TLS implementation for the whole process: another test may have chosen it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = ServerOptions { url: format!("http://{address}"), ca_bundle: None, token, owner: owner.to_owned(), rate_limit: None };
@@ -76,5 +76,12 @@ fn provider(address: SocketAddr, token: SecretString, owner: &str) -> Server {
 /// No test is a client that takes too much.
 fn limits() -> Limits {
     let plenty = NonZeroU32::MAX;
-    Limits { requests_per_second: plenty, burst: plenty, requests: 1000, waiting: 1000, deadline: Duration::from_mins(1) }
+    Limits {
+        requests_per_second: plenty,
+        burst: plenty,
+        requests: 1000,
+        waiting: 1000,
+        deadline: Duration::from_mins(1),
+        sign_of_life: Duration::from_secs(15),
+    }
 }

@@ -10,6 +10,7 @@ use super::transcripts::at;
 use super::*;
 use crate::domain::rows::Privacy;
 use crate::domain::transcript::Author;
+use crate::store::Tokens;
 
 on_both! {
     what_the_second_version_held_is_there_in_this_one,
@@ -70,6 +71,12 @@ async fn what_the_second_version_held_is_there_in_this_one(on: On) {
     second_version(on, &location).await;
     let refused = Store::open_readonly(&location).await.expect_err("an error").to_string();
     assert!(refused.contains("older version") && refused.contains("start the controller once"), "{refused}");
+
+    if on == On::Postgres {
+        // A person's act does not shut out processes of the older version.
+        let refused = Tokens::open(&location).await.expect_err("an error").to_string();
+        assert!(refused.contains("older version"), "{refused}");
+    }
 
     let store = Store::open(&location).await.expect("brought to this version");
     assert!(store.reader().check().await.unwrap().is_empty());

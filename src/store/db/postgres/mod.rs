@@ -29,7 +29,7 @@ mod transaction;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, PgPool};
 
 use super::{Location, Scope};
@@ -70,9 +70,22 @@ pub(in crate::store) struct Postgres {
 impl Postgres {
     /// Opens a database for writing, and brings it to this version.
     pub(super) async fn open(location: &Location, options: &PgConnectOptions) -> Result<Self, StoreError> {
+        if options.get_socket().is_none() && matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Require) {
+            tracing::warn!(database = %location, "whoever answers there is believed to be the database: use sslmode=verify-full where others are on the network");
+        }
         let (mut conn, found) = connect(options).await.map_err(|error| cannot_open(location, &error))?;
         version(location, &MIGRATIONS, found).not_newer()?;
         migrate(&mut conn).await.map_err(|error| cannot_migrate(location, &error))?;
+        Ok(Self::pool(options))
+    }
+
+    /// Opens a database of this version for writing, and makes the store where there is none; one of an older version stays as it is.
+    pub(super) async fn open_as_it_is(location: &Location, options: &PgConnectOptions) -> Result<Self, StoreError> {
+        let (_, found) = connect(options).await.map_err(|error| cannot_open(location, &error))?;
+        if found == 0 {
+            return Self::open(location, options).await;
+        }
+        version(location, &MIGRATIONS, found).exact()?;
         Ok(Self::pool(options))
     }
 
