@@ -16,6 +16,10 @@ use super::{accounts, deletion, queue};
 /// How many rows one transaction erases.
 pub(super) const BATCH: i64 = 500;
 
+/// Erases memberships in departments of an organization.
+pub(super) const MEMBERS: &str = "DELETE FROM department_members WHERE (department, operator) IN (SELECT m.department, m.operator
+    FROM departments d JOIN department_members m ON m.department = d.id WHERE d.organization = $1 LIMIT $2)";
+
 /// Erases by one batch what belongs to a key.
 pub(super) async fn erase(tx: &mut Tx, key: &Key) -> Step<Erasing> {
     match keys::find(tx.conn(), key).await? {
@@ -58,6 +62,9 @@ async fn begin_organization(tx: &mut Tx, organization: &Organization) -> Step<Er
 async fn batch(tx: &mut Tx, organization: &Organization) -> Step<bool> {
     let id = organization.head.id;
     let mut room = BATCH;
+    // They would go with their operators and departments all the same, but however many there are.
+    let members = query(MEMBERS).bind(id).bind(room).execute(tx.conn()).await?;
+    room -= i64::try_from(members).unwrap_or(i64::MAX);
     for kind in [RowKind::Operator, RowKind::Department, RowKind::Widget] {
         let erased = rows(tx.conn(), kind, id, room).await?;
         room -= i64::try_from(erased.len()).unwrap_or(i64::MAX);

@@ -154,7 +154,7 @@ impl Listed {
 
 impl Store {
     /// Erases a row without an object: an organization with all in it, an account without organizations that have objects.
-    /// `progress` hears how many rows are left. Needs no session: the store's lock keeps controllers out.
+    /// `progress` hears how many rows are left. Needs no session: what has an object is refused.
     pub async fn erase_row(&self, external_id: &str, mut progress: impl FnMut(Erasing) + Send) -> Result<(), StoreError> {
         let session = Session { owner: "deskplane store erase-row".to_owned(), epoch: 0, store_id: self.id.clone() };
         let Some((kind, id)) = keys::find_external(&mut self.reader().snapshot().await?, external_id).await? else {

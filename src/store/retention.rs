@@ -17,7 +17,7 @@ use super::Store;
 use super::db::{Erased, query};
 use super::erasure::BATCH;
 use super::error::Step;
-use super::tx::Tx;
+use super::tx::{Attempts, Tx};
 
 /// How often it is looked for what is too old. Days are counted: minutes do not matter.
 const EVERY: Duration = Duration::from_mins(5);
@@ -56,18 +56,32 @@ impl Store {
         round(self, now, &CancellationToken::new()).await
     }
 
-    /// Deletes one batch of what is too old. `None`: the round is through.
+    /// Deletes one batch of what is too old. `None`: the round is through. Where it fails, the round goes on behind the organization.
     pub(super) async fn retain_a_batch(&self, round: &mut Round) -> Result<Option<u64>> {
         let Some(found) = round.next(self).await? else { return Ok(None) };
-        let deleted = self.delete_a_batch(round, &found).await?;
+        let deleted = self.delete_a_batch(round, &found).await.unwrap_or_else(|error| {
+            let organization = &found.external_id;
+            tracing::warn!(organization, %error, "transcripts that are too old could not be deleted; the next round tries again");
+            0
+        });
         round.organization = if i64::try_from(deleted).is_ok_and(|deleted| deleted < BATCH) { found.id + 1 } else { found.id };
         Ok(Some(deleted))
     }
 
     pub(super) async fn delete_a_batch(&self, round: &Round, found: &Found) -> Result<u64> {
+        let mut attempts = Attempts::default();
+        loop {
+            let ended = self.try_to_delete(round, found).await;
+            if !attempts.another(&ended) {
+                return Ok(ended?);
+            }
+        }
+    }
+
+    async fn try_to_delete(&self, round: &Round, found: &Found) -> Step<u64> {
         let mut tx = self.write_to(&found.external_id, "retention").await?;
         let answer = delete(&mut tx, round, found).await;
-        Ok(tx.finish(answer).await?)
+        tx.finish(answer).await
     }
 }
 
@@ -121,7 +135,7 @@ pub async fn run(store: &Store, stop: &CancellationToken) {
         match round(store, Timestamp::now(), stop).await {
             Ok(0) => {}
             Ok(deleted) => tracing::info!(deleted, "transcripts were older than their organizations keep them"),
-            Err(error) => tracing::warn!(%error, "transcripts that are too old could not all be deleted; trying again"),
+            Err(error) => tracing::warn!(%error, "transcripts that are too old could not be looked for; trying again"),
         }
         if let Err(error) = store.forget_replies(Timestamp::now()).await {
             tracing::warn!(%error, "answers that were kept long enough could not all be deleted; trying again");

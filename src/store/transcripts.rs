@@ -3,9 +3,6 @@
 //! Whoever has a chat to store is no owner of objects and has no epoch: a transaction here is alone with the organization's account, and
 //! so finds the organization's settings as they are when it commits.
 
-use std::iter::Peekable;
-use std::vec::IntoIter;
-
 use jiff::Timestamp;
 use sqlx::FromRow;
 
@@ -17,15 +14,12 @@ use super::db::{Conn, Scope, Value, query, values};
 use super::error::{Step, Stop, refused};
 use super::listing::number;
 use super::organizations::PrivacyColumns;
-use super::tx::Tx;
+use super::tx::{Attempts, Tx};
 use super::write::Once;
 use super::{Store, external};
 
-/// How many transcripts one transaction writes.
+/// How many transcripts are stored at once: in one transaction, so that whoever sends them again after a failure has none twice.
 pub const TRANSCRIPTS_AT_ONCE: usize = 500;
-
-/// How much text one transaction writes, in bytes, if it is more than one transcript.
-const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 
 /// How many transcripts a page has.
 pub(super) const PAGE: i64 = 100;
@@ -66,28 +60,29 @@ struct Listed {
 impl Store {
     /// Stores transcripts in an organization, named by its external id or its key, as its privacy settings let them be stored; says how many.
     ///
-    /// Up to [`TRANSCRIPTS_AT_ONCE`] of them (and 4 MiB of text) are stored together or not at all. More come in several transactions: then
-    /// those before the one that failed stay. `Forbidden` where the organization stores none or is being erased, `ParentNotFound` where
-    /// there is none, `Invalid` where a transcript is beyond its bounds: then none was stored.
-    ///
-    /// What is to be stored `once`, however often it is asked for, has to fit into one transaction: `Invalid` where it does not.
+    /// All of them, or none where it fails. `Forbidden` where the organization stores none or is being erased, `ParentNotFound` where
+    /// there is none, `Invalid` where a transcript is beyond its bounds, or where they are more than [`TRANSCRIPTS_AT_ONCE`].
     pub async fn add_transcripts(&self, organization: &str, transcripts: Vec<Transcript>, once: Option<&Once>) -> Result<u64> {
+        if transcripts.len() > TRANSCRIPTS_AT_ONCE {
+            let message =
+                format!("are {}, and at most {TRANSCRIPTS_AT_ONCE} are stored at once: send fewer, in several requests", transcripts.len());
+            return Err(BackendError::Invalid { field: "transcripts".into(), message });
+        }
         for (transcript, number) in transcripts.iter().zip(1..) {
             let invalid = |unfit| BackendError::Invalid { field: "transcripts".into(), message: format!("number {number}: {unfit}") };
             transcript.check().map_err(invalid)?;
         }
         let organization = self.external_id_of(organization).await?;
-        let mut transcripts = transcripts.into_iter().peekable();
-        let mut stored = 0;
-        while transcripts.peek().is_some() {
-            let batch = batch(&mut transcripts);
-            if once.is_some() && transcripts.peek().is_some() {
-                let message = format!("is for up to {TRANSCRIPTS_AT_ONCE} transcripts and {} MiB of text: send fewer", BYTES_AT_ONCE >> 20);
-                return Err(BackendError::Invalid { field: "Idempotency-Key".into(), message });
-            }
-            stored += self.add(&organization, batch, once).await?;
+        if transcripts.is_empty() {
+            return Ok(0);
         }
-        Ok(stored)
+        let mut attempts = Attempts::default();
+        loop {
+            let ended = self.add(&organization, &transcripts, once).await;
+            if !attempts.another(&ended) {
+                return Ok(ended?);
+            }
+        }
     }
 
     /// One page of an organization's transcripts. It is named by its external id or its key.
@@ -113,13 +108,13 @@ impl Store {
         Err(BackendError::ParentNotFound(RowKind::Organization))
     }
 
-    async fn add(&self, organization: &str, batch: Vec<Transcript>, once: Option<&Once>) -> Result<u64> {
+    async fn add(&self, organization: &str, transcripts: &[Transcript], once: Option<&Once>) -> Step<u64> {
         let mut tx = self.write_to(organization, "transcripts").await?;
         if let Some(stored) = tx.answered(once).await? {
-            return Ok(tx.finish(Ok(stored)).await?);
+            return tx.finish(Ok(stored)).await;
         }
-        let answer = insert(&mut tx, organization, batch).await;
-        Ok(tx.finish(answer).await?)
+        let answer = insert(&mut tx, organization, transcripts).await;
+        tx.finish(answer).await
     }
 
     /// Begins to write to what belongs to a row, on behalf of no object.
@@ -136,25 +131,7 @@ impl Listed {
     }
 }
 
-/// The next transcripts that one transaction writes.
-pub(super) fn batch(transcripts: &mut Peekable<IntoIter<Transcript>>) -> Vec<Transcript> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while let Some(next) = transcripts.next_if(|next| batch.is_empty() || bytes + length(next) <= BYTES_AT_ONCE) {
-        bytes += length(&next);
-        batch.push(next);
-        if batch.len() == TRANSCRIPTS_AT_ONCE {
-            break;
-        }
-    }
-    batch
-}
-
-fn length(transcript: &Transcript) -> usize {
-    transcript.messages.iter().map(|message| message.text.len()).sum()
-}
-
-async fn insert(tx: &mut Tx, organization: &str, batch: Vec<Transcript>) -> Step<u64> {
+async fn insert(tx: &mut Tx, organization: &str, transcripts: &[Transcript]) -> Step<u64> {
     let home = home(tx.conn(), organization).await?;
     let privacy = home.privacy.privacy();
     if !privacy.stores() {
@@ -162,7 +139,7 @@ async fn insert(tx: &mut Tx, organization: &str, batch: Vec<Transcript>) -> Step
         return refused(BackendError::Forbidden(why));
     }
     let now = Timestamp::now();
-    let admitted = batch.into_iter().filter_map(|transcript| privacy.admit(transcript));
+    let admitted = transcripts.iter().filter_map(|transcript| privacy.admit(transcript.clone()));
     let rows = admitted.map(|admitted| row(&home, &admitted, now)).collect::<Result<Vec<_>>>().map_err(Stop::Failed)?;
     let statement = values("INSERT INTO transcripts (external_id, organization, started_at, content) VALUES ", rows, "");
     let stored = statement.execute(tx.conn()).await?;

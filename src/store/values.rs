@@ -72,7 +72,7 @@ pub(super) fn organization(desired: &DesiredOrganization) -> Step<()> {
     let Privacy { store_transcripts: _, retention_days, anonymize_visitors: _ } = privacy;
     match retention_days {
         Some(days) if !RETENTION_DAYS.contains(days) => {
-            let message = format!("must be from {} to {}; absent keeps transcripts for ever", RETENTION_DAYS.start(), RETENTION_DAYS.end());
+            let message = format!("must be from {} to {}", RETENTION_DAYS.start(), RETENTION_DAYS.end());
             refused(BackendError::Invalid { field: "spec.privacy.transcriptRetentionDays".into(), message })
         }
         _ => Ok(()),

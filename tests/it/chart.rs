@@ -343,7 +343,7 @@ fn the_notes_say_what_to_type_next_and_before_the_end() {
     }
     assert!(!server.contains("helm upgrade") && !server.contains("the claim deskplane-data"), "{server}");
     let plain_http = notes(&["--values", &format!("{CHART}/ci/server-postgres-values.yaml")]);
-    for line in ["before http://deskplane-server.chat.svc:\n", "--set controller.ownerId=cluster-1"] {
+    for line in ["before http://deskplane-server.chat.svc:\n", "--set controller.ownerId=\"$(kubectl get namespace kube-system"] {
         assert!(plain_http.contains(line), "{line}: {plain_http}");
     }
     let others = notes(&["--set", "crds.enabled=false"]);

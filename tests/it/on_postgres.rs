@@ -8,6 +8,7 @@ use crate::controller::{self, BACKEND, Controller, Options, TenantOn, condition,
 use crate::controlplane::ControlPlane;
 use crate::policies::CONTROLLER;
 use crate::postgres::Cluster;
+use crate::rows::Rows;
 
 #[tokio::test]
 async fn a_controller_works_on_postgres_and_without_a_lease_the_last_one_started_writes() {
@@ -46,6 +47,34 @@ async fn a_controller_works_on_postgres_and_without_a_lease_the_last_one_started
     tenant.delete("Operator", "eva").await;
     tenant.ready("Operator", "max").await;
     assert!(!first.log().contains("panicked"));
+}
+
+/// Rule 21 without a Lease: the epoch alone keeps one that stood still from writing.
+#[tokio::test]
+async fn a_controller_that_stood_still_while_another_took_over_writes_nothing() {
+    let (plane, cluster) = (ControlPlane::dedicated().await, Cluster::shared());
+    let url = cluster.url().await;
+    let options = || Options { url: Some(&url), args: &["--no-lease"], ..Options::default() };
+    let mut first = Controller::start(&plane, options()).await;
+    controller::create(&plane, controller::backend(BACKEND)).await;
+    let tenant = TenantOn::on(&plane, "stood-still", json!({"seats": 9})).await;
+    tenant.account("acme").await;
+    tenant.operator("tom", "acme-default").await;
+    tenant.ready("Operator", "tom").await;
+
+    first.signal("STOP");
+    let second = Controller::start(&plane, options()).await;
+    tenant.patch("Operator", "tom", json!({"spec": {"displayName": "Second"}})).await;
+    tenant.ready("Operator", "tom").await;
+    let log = Rows::of(&second).await;
+    let epochs = "SELECT COUNT(*) FROM audit WHERE epoch = 1 AND $1 = $1";
+    let by_the_first = log.number(epochs, "").await;
+    first.signal("CONT");
+    assert!(!first.ended().await, "it does not go on");
+    assert!(first.log().contains("fenced: epoch"), "{}", first.log());
+    assert_eq!(log.number(epochs, "").await, by_the_first, "nothing of what it was woken for was written");
+    tenant.patch("Operator", "tom", json!({"spec": {"displayName": "Still the second"}})).await;
+    tenant.ready("Operator", "tom").await;
 }
 
 /// Rule 21, and the Lease before it: one works, whatever becomes of the others.

@@ -19,7 +19,7 @@ use crate::server::extract::{Body, Id, Params, RowKey, Turn};
 use crate::server::refusal::Answer;
 use crate::server::table::Table;
 
-use super::{IdPath, KeyPath, Paging, TurnHeaders};
+use super::{IdPath, KeyPath, Paging, TurnHeaders, UnlessUnchanged};
 
 /// Adds the routes.
 pub(super) fn routes(table: Table) -> Table {
@@ -69,7 +69,8 @@ async fn put(State(app): State<Shared>, RowKey(key): RowKey, turn: Turn, Body(bo
 }
 
 /// One account.
-#[utoipa::path(get, path = "/v1/accounts/{id}", operation_id = "getAccount", tag = "accounts", params(IdPath),
+#[utoipa::path(get, path = "/v1/accounts/{id}", operation_id = "getAccount", tag = "accounts",
+    params(IdPath, UnlessUnchanged),
     responses((status = 200, description = "The account's row.", body = Row), (status = 304, description = "It has not changed.")))]
 async fn get(State(app): State<Shared>, Id(id): Id, headers: HeaderMap) -> Answer<Response> {
     found(app.store().find(&id).await?, RowKind::Account, &headers)

@@ -14,7 +14,7 @@ use crate::server::extract::{Body, RowKey, Turn};
 use crate::server::refusal::Answer;
 use crate::server::table::Table;
 
-use super::{KeyPath, TurnHeaders};
+use super::{KeyPath, Once, TurnHeaders};
 
 /// Adds the routes.
 pub(super) fn routes(table: Table) -> Table {
@@ -44,21 +44,21 @@ async fn delete(State(app): State<Shared>, RowKey(key): RowKey, turn: Turn) -> A
 }
 
 /// Erase an organization or account by one batch. Call again until nothing remains.
-#[utoipa::path(post, path = "/v1/keys/{id}/erase", operation_id = "eraseKey", tag = "keys", params(KeyPath, TurnHeaders),
+#[utoipa::path(post, path = "/v1/keys/{id}/erase", operation_id = "eraseKey", tag = "keys", params(KeyPath, TurnHeaders, Once),
     responses((status = 200, description = "How much is left.", body = Erasing)))]
 async fn erase(State(app): State<Shared>, RowKey(key): RowKey, turn: Turn) -> Answer<Json<Erasing>> {
     Ok(Json(app.store().erase(turn.write(), &key).await?))
 }
 
 /// Let an account or organization and all in it go, untouched.
-#[utoipa::path(post, path = "/v1/keys/{id}/release", operation_id = "releaseKey", tag = "keys", params(KeyPath, TurnHeaders),
+#[utoipa::path(post, path = "/v1/keys/{id}/release", operation_id = "releaseKey", tag = "keys", params(KeyPath, TurnHeaders, Once),
     responses((status = 200, description = "What was let go.", body = Released)))]
 async fn release(State(app): State<Shared>, RowKey(key): RowKey, turn: Turn) -> Answer<Json<Released>> {
     Ok(Json(app.store().release(turn.write(), &key).await?))
 }
 
 /// Quarantine a row whose object vanished, and drop its ticket.
-#[utoipa::path(post, path = "/v1/keys/{id}/quarantine", operation_id = "quarantineKey", tag = "keys", params(KeyPath, TurnHeaders),
+#[utoipa::path(post, path = "/v1/keys/{id}/quarantine", operation_id = "quarantineKey", tag = "keys", params(KeyPath, TurnHeaders, Once),
     responses((status = 204, description = "It is quarantined.")))]
 async fn quarantine(State(app): State<Shared>, RowKey(key): RowKey, turn: Turn) -> Answer<StatusCode> {
     app.store().quarantine(turn.write(), &key).await?;

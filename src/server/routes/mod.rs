@@ -75,6 +75,19 @@ pub(super) struct TurnHeaders {
     /// Write only if the row is still the one with this entity tag; otherwise `PreconditionFailed`.
     #[param(rename = "If-Match", required = false)]
     if_match: Option<String>,
+    /// `*`: write only if there is no row of that key yet; otherwise `PreconditionFailed`.
+    #[param(rename = "If-None-Match", required = false)]
+    if_none_match: Option<String>,
+}
+
+/// What the client has already.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "read by super::conditions; this is what the document says of it")]
+pub(super) struct UnlessUnchanged {
+    /// The entity tag of the row that the client has: 304 while it is still that one.
+    #[param(rename = "If-None-Match", required = false)]
+    if_none_match: Option<String>,
 }
 
 /// What a path names by the client's own key.
@@ -103,6 +116,6 @@ pub(super) struct IdPath {
 #[allow(dead_code, reason = "read by the handlers; this is what the document says of it")]
 pub(super) struct Once {
     /// Any text of the client's choice: the same one with the same request within 24 hours is answered as the first time.
-    #[param(rename = "Idempotency-Key", required = false, max_length = 253)]
+    #[param(rename = "Idempotency-Key", required = false, max_length = 255)]
     key: Option<String>,
 }

@@ -15,7 +15,7 @@ use crate::server::extract::{Body, Id, RowKey, Turn};
 use crate::server::refusal::Answer;
 use crate::server::table::Table;
 
-use super::{IdPath, KeyPath, TurnHeaders};
+use super::{IdPath, KeyPath, TurnHeaders, UnlessUnchanged};
 
 /// Adds the routes.
 pub(super) fn routes(table: Table) -> Table {
@@ -33,7 +33,8 @@ async fn put(State(app): State<Shared>, RowKey(key): RowKey, turn: Turn, Body(bo
 }
 
 /// One operator.
-#[utoipa::path(get, path = "/v1/operators/{id}", operation_id = "getOperator", tag = "operators", params(IdPath),
+#[utoipa::path(get, path = "/v1/operators/{id}", operation_id = "getOperator", tag = "operators",
+    params(IdPath, UnlessUnchanged),
     responses((status = 200, description = "The operator's row.", body = Row), (status = 304, description = "It has not changed.")))]
 async fn get(State(app): State<Shared>, Id(id): Id, headers: HeaderMap) -> Answer<Response> {
     found(app.store().find(&id).await?, RowKind::Operator, &headers)

@@ -16,7 +16,7 @@ use crate::server::extract::{Body, Id, Params, RowKey, Turn};
 use crate::server::refusal::Answer;
 use crate::server::table::Table;
 
-use super::{IdPath, KeyPath, Paging, TurnHeaders};
+use super::{IdPath, KeyPath, Paging, TurnHeaders, UnlessUnchanged};
 
 /// Adds the routes.
 pub(super) fn routes(table: Table) -> Table {
@@ -49,7 +49,8 @@ async fn put(
 }
 
 /// One organization.
-#[utoipa::path(get, path = "/v1/organizations/{id}", operation_id = "getOrganization", tag = "organizations", params(IdPath),
+#[utoipa::path(get, path = "/v1/organizations/{id}", operation_id = "getOrganization", tag = "organizations",
+    params(IdPath, UnlessUnchanged),
     responses((status = 200, description = "The organization's row.", body = Row), (status = 304, description = "It has not changed.")))]
 async fn get(State(app): State<Shared>, Id(id): Id, headers: HeaderMap) -> Answer<Response> {
     found(app.store().find(&id).await?, RowKind::Organization, &headers)

@@ -18,8 +18,8 @@ use crate::server::table::Table;
 
 use super::{IdPath, Once, Paging};
 
-/// The largest upload, in bytes.
-const LARGEST_UPLOAD: usize = 8 << 20;
+/// The largest upload, in bytes: it is stored in one transaction.
+const LARGEST_UPLOAD: usize = 4 << 20;
 
 /// How long an upload may take to arrive.
 const UPLOAD_TIME: Duration = Duration::from_mins(1);
@@ -31,8 +31,8 @@ pub(super) fn routes(table: Table) -> Table {
 
 /// Store transcripts, one JSON value of the schema `Transcript` a line, as the organization's privacy settings let them be stored.
 ///
-/// A line that does not do is named, and nothing is stored. Up to 500 transcripts and 4 MiB of text are stored together or not at all;
-/// only so many may come with an Idempotency-Key. Refused as `Forbidden` where the organization stores none.
+/// Up to 500 transcripts and 4 MiB: all of them are stored, or none where it fails. A line that does not do is named. Refused as
+/// `Forbidden` where the organization stores none.
 #[utoipa::path(post, path = "/v1/organizations/{id}/transcripts", operation_id = "addTranscripts", tag = "transcripts",
     params(IdPath, Once), request_body(content = String, content_type = "application/x-ndjson"),
     responses((status = 201, description = "How many were stored.", body = TranscriptsStored)))]

@@ -14,7 +14,7 @@ use crate::server::extract::{Body, Id, RowKey, Turn};
 use crate::server::refusal::Answer;
 use crate::server::table::Table;
 
-use super::{IdPath, KeyPath, TurnHeaders};
+use super::{IdPath, KeyPath, TurnHeaders, UnlessUnchanged};
 
 /// Adds the routes.
 pub(super) fn routes(table: Table) -> Table {
@@ -30,7 +30,8 @@ async fn put(State(app): State<Shared>, RowKey(key): RowKey, turn: Turn, Body(bo
 }
 
 /// One widget.
-#[utoipa::path(get, path = "/v1/widgets/{id}", operation_id = "getWidget", tag = "widgets", params(IdPath),
+#[utoipa::path(get, path = "/v1/widgets/{id}", operation_id = "getWidget", tag = "widgets",
+    params(IdPath, UnlessUnchanged),
     responses((status = 200, description = "The widget's row.", body = Row), (status = 304, description = "It has not changed.")))]
 async fn get(State(app): State<Shared>, Id(id): Id, headers: HeaderMap) -> Answer<Response> {
     found(app.store().find(&id).await?, RowKind::Widget, &headers)

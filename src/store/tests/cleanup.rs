@@ -6,6 +6,7 @@ use crate::store::{Orphan, OrphanState, StoreError};
 through_all! {
     an_erased_organization_leaves_receipts_only,
     a_large_organization_goes_in_bounded_batches,
+    memberships_go_in_bounded_batches_too,
     an_erasure_frees_places_and_drops_tickets,
     an_account_goes_after_its_organizations,
     organizations_are_not_deleted_and_operators_not_erased,
@@ -66,6 +67,27 @@ async fn a_large_organization_goes_in_bounded_batches(on: On) {
         }
     }
     assert_eq!(remaining, [1202, 702, 202, 0]);
+}
+
+async fn memberships_go_in_bounded_batches_too(on: On) {
+    let world = World::with_account(on, seats(50)).await;
+    world.organization("org").await.unwrap();
+    let people: Vec<String> = (0..40).map(|number| format!("person{number}")).collect();
+    for name in &people {
+        world.operator("org", name).await.unwrap();
+    }
+    for number in 0..30 {
+        world.department("org", &format!("department{number}"), &people.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    }
+    let members = async || world.number("SELECT COUNT(*) FROM department_members").await;
+    let (mut left, mut calls) = (vec![members().await], 0);
+    while world.backend().erase(&world.session, &key("org")).await.unwrap().remaining > 0 {
+        left.push(members().await);
+        calls += 1;
+        assert!(calls < 10, "{left:?}");
+    }
+    assert_eq!(left, [1200, 1200, 700, 200]);
+    world.assert_whole().await;
 }
 
 async fn an_erasure_frees_places_and_drops_tickets(on: On) {

@@ -124,7 +124,13 @@ async fn a_dropped_call_that_committed_still_wakes(on: On) {
 /// A full disk is an error in words; nothing is half written, and the store goes on when there is room.
 #[tokio::test]
 async fn a_full_disk_is_said_and_survived() {
-    let world = World::with_account(On::Sqlite, seats(5000)).await;
+    for on in [On::Sqlite, On::ServerOnSqlite] {
+        a_disk_is_full(on).await;
+    }
+}
+
+async fn a_disk_is_full(on: On) {
+    let world = World::with_account(on, seats(5000)).await;
     world.organization("org").await.unwrap();
     world.others("PRAGMA max_page_count = 1").await;
     let mut refused = None;

@@ -6,8 +6,8 @@ use super::*;
 use crate::store::db::Conn;
 use crate::store::db::postgres::locks;
 use crate::store::{
-    accounts, admission, changes, departments, find, handover, keys, listing, lists, operators, organizations, queue, replies, retention,
-    settle, switching, tokens, transcripts, tx, usage, widgets,
+    accounts, admission, changes, departments, erasure, find, handover, keys, listing, lists, operators, organizations, queue, replies,
+    retention, settle, switching, tokens, transcripts, tx, usage, widgets,
 };
 
 const HOT: &[(&str, &str)] = &[
@@ -68,6 +68,7 @@ const HOT: &[(&str, &str)] = &[
     ("next days of retention", retention::NEXT_DAYS),
     ("next organization of retention", retention::NEXT),
     ("batch of retention", retention::DELETE),
+    ("memberships to erase", erasure::MEMBERS),
     ("account by external id", switching::ACCOUNT),
     ("standings", switching::STANDINGS),
 ];

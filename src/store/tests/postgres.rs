@@ -92,7 +92,13 @@ async fn a_server_that_goes_in_mid_request_leaves_nothing_half_done() {
 
 #[tokio::test]
 async fn a_pool_that_is_used_up_is_said_and_survived() {
-    let world = World::with_account(On::Postgres, seats(9)).await;
+    for on in [On::Postgres, On::ServerOnPostgres] {
+        a_pool_is_used_up(on).await;
+    }
+}
+
+async fn a_pool_is_used_up(on: On) {
+    let world = World::with_account(on, seats(9)).await;
     world.organization("org").await.unwrap();
     let mut held = Vec::new();
     while held.len() < 10 {

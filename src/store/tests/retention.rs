@@ -5,12 +5,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::transcripts::{at, chat, keeps};
 use super::*;
+use crate::store::TRANSCRIPTS_AT_ONCE;
 use crate::store::retention::{self, Round};
 
 on_both! {
     what_is_too_old_goes_and_nothing_else,
     it_goes_in_bounded_batches_and_others_write_between,
     what_was_changed_meanwhile_is_left_alone,
+    one_that_fails_holds_up_no_other,
     what_is_being_erased_is_left_to_the_erasure,
     a_clock_that_was_fast_keeps_nothing_longer,
     the_loop_begins_at_once_and_ends_when_asked_to,
@@ -26,8 +28,10 @@ impl World {
     /// Stores chats that began so many days before now, and a second.
     async fn aged(&self, organization: &str, ages: &[i64]) {
         let start = |age: &i64| at(NOW) - days(*age) - SignedDuration::from_secs(1);
-        let transcripts = ages.iter().map(|age| chat(start(age), &age.to_string())).collect();
-        self.store.add_transcripts(&key(organization).0, transcripts, None).await.expect("stored");
+        for some in ages.chunks(TRANSCRIPTS_AT_ONCE) {
+            let transcripts = some.iter().map(|age| chat(start(age), &age.to_string())).collect();
+            self.store.add_transcripts(&key(organization).0, transcripts, None).await.expect("stored");
+        }
     }
 
     /// The ages of an organization's transcripts.
@@ -96,6 +100,26 @@ async fn what_was_changed_meanwhile_is_left_alone(on: On) {
     assert_eq!(world.store.delete_a_batch(&round, &found).await, Ok(0), "it keeps them longer by now");
     assert_eq!(world.store.retain(at(NOW)).await, Ok(1));
     assert_eq!(world.ages("one").await, ["10"]);
+}
+
+/// A row that nobody can delete: a trigger of somebody else's refuses.
+async fn one_that_fails_holds_up_no_other(on: On) {
+    let world = World::with_account(on, UNLIMITED).await;
+    for name in ["first", "second"] {
+        world.organization(name).await.unwrap();
+        world.aged(name, &[10]).await;
+        world.privacy(name, keeps(7)).await.unwrap();
+    }
+    let stuck = match on {
+        On::Sqlite => "CREATE TRIGGER stuck BEFORE DELETE ON transcripts WHEN OLD.organization = 1 BEGIN SELECT RAISE(ABORT, 'stuck'); END",
+        _ => {
+            "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'stuck'; END $$;
+            CREATE TRIGGER stuck BEFORE DELETE ON transcripts FOR EACH ROW WHEN (OLD.organization = 1) EXECUTE FUNCTION stuck()"
+        }
+    };
+    world.others(stuck).await;
+    assert_eq!(world.store.retain(at(NOW)).await, Ok(1));
+    assert_eq!((world.ages("first").await.len(), world.ages("second").await.len()), (1, 0));
 }
 
 async fn what_is_being_erased_is_left_to_the_erasure(on: On) {
