@@ -44,12 +44,11 @@ test-unit: | cargo ## Only the tests that need no control plane: a minute
 test-api: | cargo ## 10,000 requests made up from docs/openapi.json against an account server (needs Python 3.10, and PyPI once)
 	@hack/test-api
 
-bench: | cargo ## Measure: time until Ready, requests, CPU and memory, writes at rest
+bench: | cargo ## Measure: accounts (below), then the controller: time until Ready, requests, CPU and memory, writes at rest
 	@hack/bench
 
-bench-store: | cargo ## Measure the store on both databases: operators, and a million transcripts stored, erased, and too old
-	@hack/postgres/install
-	@cargo test --locked --release --lib -- --ignored --nocapture --test-threads=1 store::tests::speed
+bench-store: | cargo ## Measure the store and the account server on both databases, against the same SQL from a bare client
+	@hack/bench accounts
 
 image: | cargo ## Build the container image into an OCI archive in target/ (needs buildah)
 	@hack/image

@@ -18,6 +18,9 @@ mod ready;
 mod report;
 mod store;
 
+#[path = "../figures.rs"]
+mod figures;
+
 /// The control plane of the tests.
 #[path = "../../tests/it"]
 mod it {
@@ -29,6 +32,7 @@ use std::time::Duration;
 use it::controlplane::ControlPlane;
 
 use controller::{AtRest, Converged, Restarted};
+use figures::numbers;
 
 /// What went wrong, for people.
 type Result<T> = std::result::Result<T, String>;
@@ -73,14 +77,6 @@ async fn run() -> Result<()> {
     report::print(&all, rest);
     let noisy: Vec<_> = all.iter().filter_map(Measured::noise).collect();
     if noisy.is_empty() { Ok(()) } else { Err(noisy.join("\n       ")) }
-}
-
-/// Numbers in an environment variable.
-fn numbers(variable: &str, default: &str) -> Result<Vec<u32>> {
-    let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
-    let numbers: std::result::Result<Vec<u32>, _> =
-        text.split([' ', ',']).filter(|word| !word.is_empty()).map(|word| word.replace('_', "").parse()).collect();
-    numbers.map_err(|_| format!("{variable}=\"{text}\": write numbers, such as {variable}=\"{default}\""))
 }
 
 async fn measure(operators: u32, rounds: u32, rest: Duration) -> Result<Measured> {

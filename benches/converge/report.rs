@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 
 use crate::controller::{Converged, Counts};
-use crate::{Measured, Round, WORKERS};
+use crate::{Measured, Round, WORKERS, figures};
 
 /// Says on standard error how far it is.
 pub fn progress(operators: u32, round: usize, text: &str) {
@@ -15,7 +15,7 @@ pub fn progress(operators: u32, round: usize, text: &str) {
 
 /// Prints everything that was measured.
 pub fn print(all: &[Measured], rest: Duration) {
-    println!("\n{}\n", machine());
+    println!("\n{}\n", figures::machine());
     let mut table = Table::new();
     table.load_preset(UTF8_BORDERS_ONLY);
     let heads = all.iter().map(|measured| format!("{} operators", measured.operators));
@@ -96,12 +96,7 @@ impl Round {
 
 /// The median over the rounds, with the lowest and the highest.
 fn spread(all: &Measured, digits: usize, value: impl Fn(&Round) -> f64) -> String {
-    let mut values: Vec<f64> = all.rounds.iter().map(value).collect();
-    values.sort_by(f64::total_cmp);
-    let [Some(low), Some(high)] = [values.first(), values.last()] else { return String::new() };
-    let middle = values.len() / 2;
-    let median = if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) };
-    if values.len() == 1 { format!("{median:.digits$}") } else { format!("{median:.digits$} ({low:.digits$} to {high:.digits$})") }
+    figures::spread(&all.rounds.iter().map(value).collect::<Vec<_>>(), digits)
 }
 
 fn each(cpu: Duration, operators: u32) -> f64 {
@@ -137,16 +132,4 @@ fn total(counts: &Counts) -> String {
 
 fn listed(counts: &Counts) -> String {
     counts.iter().map(|(request, count)| format!("{request}: {count}")).collect::<Vec<_>>().join(", ")
-}
-
-/// What it was measured on.
-fn machine() -> String {
-    let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let info = file("/proc/cpuinfo");
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown CPU", |(_, model)| model);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let load = file("/proc/loadavg").split_whitespace().next().unwrap_or_default().to_owned();
-    let release = file("/proc/sys/kernel/osrelease");
-    let version = env!("CARGO_PKG_VERSION");
-    format!("deskplane {version}, release build · {cores} cores ({model}) · Linux {} · load {load} at the end", release.trim())
 }

@@ -28,6 +28,9 @@ pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The largest body, in bytes; transcripts have a limit of their own.
 pub(super) const LARGEST_BODY: usize = 1 << 20;
 
+/// The largest body of transcripts, in bytes: it is stored in one transaction.
+pub(super) const LARGEST_UPLOAD: usize = 4 << 20;
+
 /// How long a body may take to arrive.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(15);
 

@@ -1,9 +1,10 @@
-//! How much at a time, how long, and how often: no client takes the server from the others.
+//! How much at a time, how long, and how often: no client takes the server from the others, and all together do not take its memory.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -17,10 +18,16 @@ use tokio::time::timeout;
 use crate::backend::BackendError;
 
 use super::app::Shared;
+use super::extract::{LARGEST_BODY, LARGEST_UPLOAD};
 use super::refusal::{Answer, Refusal};
 
 /// How long until a client that was turned away for want of a place should ask again.
 const LATER: Duration = Duration::from_secs(1);
+
+/// How much the bodies that are worked on may have together, in KiB: uploads, and all others, so that neither is in the way of the other.
+/// Once they are read they take some times as much memory.
+const BODIES: usize = 32 << 10;
+const UPLOADED: usize = 64 << 10;
 
 /// How much longer a request with a large body may take.
 const UPLOADS: u32 = 4;
@@ -62,6 +69,8 @@ pub(super) type Place = Arc<OwnedSemaphorePermit>;
 pub(super) struct Gate {
     requests: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+    uploaded: Arc<Semaphore>,
     deadline: Duration,
     sign_of_life: Duration,
     rates: RateLimiter<String, HashMapStateStore<String>, DefaultClock>,
@@ -74,6 +83,8 @@ impl Gate {
         Self {
             requests: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.waiting)),
+            bodies: Arc::new(Semaphore::new(BODIES)),
+            uploaded: Arc::new(Semaphore::new(UPLOADED)),
             deadline: limits.deadline,
             sign_of_life: limits.sign_of_life,
             // One entry a token: only known tokens come here.
@@ -100,9 +111,18 @@ impl Gate {
             Pace::Usual | Pace::Upload => &self.requests,
             Pace::Waits => &self.waiting,
         };
-        let full =
-            |_| Refusal::throttled(StatusCode::SERVICE_UNAVAILABLE, LATER, "the server works on as many requests as it may; again later");
-        Arc::clone(places).try_acquire_owned().map(|permit| Some(Arc::new(permit))).map_err(full)
+        Arc::clone(places).try_acquire_owned().map(|permit| Some(Arc::new(permit))).map_err(|_| full("requests"))
+    }
+
+    /// Room for a request's body: as much as it says it has, or else as much as it may have.
+    fn room(&self, pace: Pace, body: &Body) -> Answer<OwnedSemaphorePermit> {
+        let (room, largest) = match pace {
+            Pace::Upload => (&self.uploaded, LARGEST_UPLOAD),
+            Pace::Probe | Pace::Usual | Pace::Waits => (&self.bodies, LARGEST_BODY),
+        };
+        let length = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(largest).min(largest);
+        let kibibytes = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
+        Arc::clone(room).try_acquire_many_owned(kibibytes).map_err(|_| full("bytes"))
     }
 
     fn deadline(&self, pace: Pace) -> Option<Duration> {
@@ -114,12 +134,18 @@ impl Gate {
     }
 }
 
-/// Gives a request a place and its time.
+fn full(of: &str) -> Refusal {
+    let title = format!("the server works on as many {of} as it may; again later");
+    Refusal::throttled(StatusCode::SERVICE_UNAVAILABLE, LATER, &title)
+}
+
+/// Gives a request a place, room and its time.
 pub(super) async fn keep(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     // Without a rule it is refused further on, at once.
     let pace = app.rules().of(&request).map_or(Pace::Probe, |rule| rule.pace);
-    let held = match app.limits().place(pace) {
-        Ok(held) => held,
+    let places = app.limits().place(pace).and_then(|held| Ok((held, app.limits().room(pace, request.body())?)));
+    let (held, _room) = match places {
+        Ok(places) => places,
         Err(refusal) => return refusal.into_response(),
     };
     if let Some(held) = &held {

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Store;
-use super::db::{Database, Location, Scope, copy, query, restore};
+use super::db::{Database, Location, Scope, copy, query, restore, there_is_one};
 use super::error::StoreError;
 use super::external;
 
@@ -37,17 +37,25 @@ impl Store {
         }
     }
 
+    /// Whether a store at `location` can be made from the backup `from`, as far as can be told before anything is written.
+    pub fn restorable(location: &Location, from: Option<&Path>) -> Result<(), StoreError> {
+        match (location, from) {
+            (Location::File(_), Some(from)) => there_is_one(from),
+            (Location::File(_), None) => Err(StoreError::Refused(FROM_WHAT.to_owned())),
+            (Location::Server(_), Some(_)) => Err(StoreError::Refused(RESTORE_FIRST.to_owned())),
+            (Location::Server(_), None) => Ok(()),
+        }
+    }
+
     /// Makes the store at `location` from the backup `from`, or, in `PostgreSQL`, of what its own programs brought back.
     pub async fn restore(location: &Location, from: Option<&Path>) -> Result<Restored, StoreError> {
+        Self::restorable(location, from)?;
         let store_id = external::random("store_")?;
-        let replaced = match (location, from) {
-            (Location::File(path), Some(from)) => restore(from, path, &store_id).await?,
-            (Location::File(_), None) => return Err(StoreError::Refused(FROM_WHAT.to_owned())),
-            (Location::Server(_), Some(_)) => return Err(StoreError::Refused(RESTORE_FIRST.to_owned())),
-            (Location::Server(_), None) => {
-                rename(location, &store_id).await?;
-                None
-            }
+        let replaced = if let (Location::File(path), Some(from)) = (location, from) {
+            restore(from, path, &store_id).await?
+        } else {
+            rename(location, &store_id).await?;
+            None
         };
         Ok(Restored { store_id, replaced })
     }

@@ -1,6 +1,10 @@
 //! Rows and tickets in pages: observing an account costs pages, not one call an object.
+//!
+//! A page is bounded by its rows, and by its bytes: a provider takes no reply of any length. What a section adds to it at once is bounded
+//! too, so that a page is never much longer than it should be: members are many, and widgets can be long.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 
 use crate::backend::{BackendError, Cursor, Page, Result};
 use crate::domain::rows::{Key, Row};
@@ -16,6 +20,15 @@ use super::widgets::{Widget, select_widgets};
 
 /// How many rows a page has.
 pub(super) const PAGE: i64 = 500;
+
+/// How long a page is, in bytes of JSON, when nothing more is added to it. A provider takes four times as much.
+const LENGTH: usize = 4 << 20;
+
+/// How many members departments bring at once, unless one has more by itself.
+const MEMBERS_AT_ONCE: i64 = 5_000;
+
+/// How many widgets are read at once.
+const WIDGETS_AT_ONCE: i64 = 100;
 
 /// Where a listing of an account is: its section, and the last row of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +93,7 @@ pub(super) const WIDGETS: &str = select_widgets!(
 );
 pub(super) const MEMBERS: &str = "SELECT d.id, p.key FROM departments d JOIN department_members m ON m.department = d.id
     JOIN operators p ON p.id = m.operator WHERE d.account = $1 AND (d.organization, d.id) > ($2, $3) AND (d.organization, d.id) <= ($4, $5)
-    AND NOT p.quarantined AND p.key IS NOT NULL";
+    AND NOT p.quarantined AND p.key IS NOT NULL ORDER BY d.organization, d.id LIMIT $6";
 pub(super) const TICKETS: &str = select_tickets!("WHERE account = $1 AND number > $2 ORDER BY number LIMIT $3");
 pub(super) const ACCOUNTS: &str = select_accounts!("WHERE owner = $1 AND id > $2 AND key IS NOT NULL ORDER BY id LIMIT $3");
 
@@ -91,18 +104,19 @@ impl Store {
         let mut snapshot = self.reader().snapshot().await?;
         let mut page = Page::default();
         let Some(account) = accounts::named(&mut snapshot, account).await? else { return Ok(page) };
+        let mut length = 0;
         loop {
-            let room = PAGE - i64::try_from(page.rows.len() + page.tickets.len()).unwrap_or(PAGE);
-            if room <= 0 {
+            let before = page.rows.len();
+            let room = PAGE - i64::try_from(before + page.tickets.len()).unwrap_or(PAGE);
+            if room <= 0 || length >= LENGTH {
                 page.next = Some(at.cursor());
                 return Ok(page);
             }
-            match section(&mut snapshot, &account, at, room, &mut page).await? {
-                Some(last) => at = last,
-                None => match at.next_section() {
-                    Some(next) => at = next,
-                    None => return Ok(page),
-                },
+            let went_on = section(&mut snapshot, &account, at, room, &mut page).await?;
+            length += page.rows[before..].iter().map(json_length).sum::<usize>();
+            match went_on.or_else(|| at.next_section()) {
+                Some(next) => at = next,
+                None => return Ok(page),
             }
         }
     }
@@ -148,7 +162,7 @@ async fn section(conn: &mut Conn, account: &Account, at: At, room: i64, page: &m
         }
         Section::Departments => departments(conn, id, at, room, page).await?,
         Section::Widgets => {
-            let rows: Vec<Widget> = rows(conn, WIDGETS, id, at, room).await?;
+            let rows: Vec<Widget> = rows(conn, WIDGETS, id, at, room.min(WIDGETS_AT_ONCE)).await?;
             page.rows.extend(rows.iter().map(Widget::row));
             rows.last().map(|last| (last.organization, last.head.id))
         }
@@ -166,7 +180,7 @@ async fn rows<T: Record>(conn: &mut Conn, sql: &'static str, account: i64, at: A
     query(sql).bind(account).bind(at.organization).bind(at.id).bind(room).fetch_all(conn).await
 }
 
-/// Departments come with their members: two statements a page.
+/// Departments come with their members.
 async fn departments(
     conn: &mut Conn,
     account: i64,
@@ -175,18 +189,61 @@ async fn departments(
     page: &mut Page,
 ) -> std::result::Result<Option<(i64, i64)>, sqlx::Error> {
     let found: Vec<Department> = rows(conn, DEPARTMENTS, account, at, room).await?;
-    page.rows.extend(with_members(conn, &found, (at.organization, at.id)).await?);
-    Ok(found.last().map(|last| (last.organization, last.head.id)))
+    let rows = with_members(conn, &found, (at.organization, at.id)).await?;
+    let last = found[..rows.len()].last().map(|last| (last.organization, last.head.id));
+    page.rows.extend(rows);
+    Ok(last)
 }
 
-/// The rows of departments that follow each other, `after` an organization and a department in it.
+/// The rows of departments that follow each other, `after` an organization and a department in it: as many of the first ones as have no
+/// more than [`MEMBERS_AT_ONCE`] together, and at least one.
 pub(super) async fn with_members(conn: &mut Conn, found: &[Department], after: (i64, i64)) -> std::result::Result<Vec<Row>, sqlx::Error> {
-    let Some(last) = found.last() else { return Ok(Vec::new()) };
-    let statement = query(MEMBERS).bind(last.account).bind(after.0).bind(after.1).bind(last.organization).bind(last.head.id);
-    let pairs: Vec<(i64, String)> = statement.fetch_all(conn).await?;
+    let mut found = found;
+    let mut pairs = members(conn, found, after, MEMBERS_AT_ONCE + 1).await?;
+    if let Some((cut, _)) = usize::try_from(MEMBERS_AT_ONCE).ok().and_then(|most| pairs.get(most)) {
+        // That one's members are not all here. Should it be the first, they have to be.
+        let whole = found.iter().take_while(|row| row.head.id != *cut).count();
+        found = &found[..whole.max(1)];
+        if whole == 0 {
+            pairs = members(conn, found, after, i64::MAX).await?;
+        }
+    }
     let mut members: HashMap<i64, BTreeSet<Key>> = HashMap::new();
     for (department, key) in pairs {
         members.entry(department).or_default().insert(Key(key));
     }
     Ok(found.iter().map(|row| row.row(members.remove(&row.head.id).unwrap_or_default())).collect())
+}
+
+/// The first members of departments that follow each other, department by department.
+async fn members(
+    conn: &mut Conn,
+    found: &[Department],
+    after: (i64, i64),
+    limit: i64,
+) -> std::result::Result<Vec<(i64, String)>, sqlx::Error> {
+    let Some(last) = found.last() else { return Ok(Vec::new()) };
+    let statement = query(MEMBERS).bind(last.account).bind(after.0).bind(after.1).bind(last.organization).bind(last.head.id);
+    statement.bind(limit).fetch_all(conn).await
+}
+
+/// How long a row is as JSON.
+fn json_length(row: &Row) -> usize {
+    let mut length = Length(0);
+    // It cannot fail: what is a row can be written.
+    serde_json::to_writer(&mut length, row).map_or(0, |()| length.0)
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -55,7 +55,9 @@ impl Store {
         let organization = parent(&mut snapshot, RowKind::Organization, organization).await?;
         let found: Vec<Department> = query(DEPARTMENTS).bind(organization).bind(after).bind(PAGE).fetch_all(&mut snapshot).await?;
         let rows = with_members(&mut snapshot, &found, (organization, after)).await?;
-        Ok((rows, next(&found, |last| last.head.id)))
+        let cut = found[..rows.len()].last().filter(|_| rows.len() < found.len());
+        let next = cut.map_or_else(|| next(&found, |last| last.head.id), |cut| Some(Cursor(cut.head.id.to_string())));
+        Ok((rows, next))
     }
 
     /// The widgets of an organization.

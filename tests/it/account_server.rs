@@ -12,7 +12,7 @@ use reqwest::{Client, ClientBuilder, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::controlplane::{DEADLINE, eventually};
+use super::controlplane::{DEADLINE, eventually};
 
 /// A running server: stopped when dropped, and when this process ends.
 pub struct AccountServer {
@@ -84,6 +84,14 @@ impl Person {
     pub async fn put(&self, turn: &[(&'static str, String)], path: &str, body: &Value) -> reqwest::Result<Reply> {
         let headers: Vec<_> = turn.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.ask(Method::PUT, path, &headers, Some(body)).await
+    }
+
+    /// Sends JSON values, one a line.
+    pub async fn post_lines(&self, path: &str, lines: String) -> reqwest::Result<Reply> {
+        let request = self.client.post(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let response = request.header("content-type", "application/x-ndjson").body(lines).send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Reply { status, headers, body: response.text().await? })
     }
 }
 

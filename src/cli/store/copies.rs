@@ -62,6 +62,7 @@ pub async fn backup(args: BackupArgs) -> Result<Exit, CliError> {
 /// Runs `restore`.
 pub async fn restore(args: RestoreArgs) -> Result<Exit, CliError> {
     let location = args.database.location()?;
+    Store::restorable(&location, args.from.as_deref())?;
     ask::confirm(&format!("To put the backup in the place of {location}, type 'restore': "), "restore", args.yes)?;
     let restored = Store::restore(&location, args.from.as_deref()).await?;
     say(&next_steps(&restored))?;

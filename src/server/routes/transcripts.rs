@@ -11,15 +11,12 @@ use crate::backend::wire::{NDJSON, Transcripts, TranscriptsStored};
 use crate::domain::transcript::Transcript;
 use crate::server::access::Access;
 use crate::server::app::Shared;
-use crate::server::extract::{self, Id, Params};
+use crate::server::extract::{self, Id, LARGEST_UPLOAD, Params};
 use crate::server::limits::Pace;
 use crate::server::refusal::{Answer, Refusal};
 use crate::server::table::Table;
 
 use super::{IdPath, Once, Paging};
-
-/// The largest upload, in bytes: it is stored in one transaction.
-const LARGEST_UPLOAD: usize = 4 << 20;
 
 /// How long an upload may take to arrive.
 const UPLOAD_TIME: Duration = Duration::from_mins(1);

@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use axum::extract::FromRequest;
 use futures::poll;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::backend::wire::TakeEpoch;
@@ -45,6 +46,34 @@ async fn a_server_that_is_full_says_so() {
     world.get("/healthz").await.is(200);
     world.stop.cancel();
     waiting.await.is(200);
+}
+
+/// Bodies that are as large as they may be, or do not say how large they are, are only as many as there is room for.
+#[tokio::test]
+async fn bodies_together_have_a_bound() {
+    let world = World::new().await;
+    let uploads = ("/v1/organizations/nothing/transcripts", "application/x-ndjson", 16);
+    for (path, content_type, most) in [uploads, ("/v1/epochs", "application/json", 32)] {
+        let endless = || Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let send = |body: Body| {
+            let (router, ask) = (world.router.clone(), ask("POST", path).text(content_type, body).token(&world.admin));
+            async move { ask.to(&router).await }
+        };
+        let mut held = JoinSet::new();
+        let last = (0..most).map(|_| held.spawn(send(endless()))).last().unwrap();
+        // Each has its room before it first waits for something.
+        tokio::task::yield_now().await;
+        let refused = send(endless()).await.is(503);
+        assert_eq!((refused.problem().as_str(), refused.header("retry-after")), ("Throttled", "1"));
+        // Who brings nothing needs no room.
+        world.get("/v1/store?owner=owner").await.is(200);
+        last.abort();
+        assert!(held.join_next().await.unwrap().is_err());
+        // As much as it says, not as much as it might have been; and it is given back each time.
+        for _ in 0..most + 1 {
+            assert_ne!(send(vec![b'x'; 1 << 20].into()).await.status, 503);
+        }
+    }
 }
 
 /// Without time nothing is answered; who wanted to write must look whether it was written.

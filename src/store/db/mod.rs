@@ -15,7 +15,7 @@ use super::error::StoreError;
 pub use location::Location;
 pub(super) use query::{Record, Value, query, values};
 pub(super) use sqlite::scrub::Erased;
-pub(super) use sqlite::{copy, restore};
+pub(super) use sqlite::{copy, restore, there_is_one};
 
 /// A database, open.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use crate::backend::Cursor;
 through_all! {
     pages_have_every_row_once_in_order,
     a_page_says_what_a_lookup_says,
+    pages_of_large_departments_fit_into_a_reply,
     usage_counts_by_organization_and_in_all,
     accounts_are_listed_for_their_owner,
 }
@@ -68,6 +69,47 @@ async fn a_page_says_what_a_lookup_says(on: On) {
     assert_eq!(world.backend().page(&key("other"), None).await.unwrap().rows.len(), 0);
     let bad = Cursor("nonsense".to_owned());
     assert!(matches!(world.backend().page(&key("acme"), Some(bad)).await, Err(BackendError::Invalid { .. })));
+}
+
+/// What the provider takes of a reply.
+const LONGEST_REPLY: usize = 16 << 20;
+
+/// One with more members than are read at once, and others that together are too long for a reply.
+async fn pages_of_large_departments_fit_into_a_reply(on: On) {
+    let world = World::with_account(on, UNLIMITED).await;
+    world.organization("org").await.unwrap();
+    let names: Vec<String> = (0..18).map(|number| format!("d{number}")).collect();
+    for name in &names {
+        world.department("org", name, &[]).await.unwrap();
+    }
+    let long = "x".repeat(240);
+    world
+        .others(&format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5200)
+             INSERT INTO operators (external_id, key, owner, owner_namespace, owner_name, organization, account, email, email_folded, role)
+             SELECT 'oper_' || n, '{long}' || n, 'owner', 'chat', 'p' || n, g.id, g.account, n || '@x.example', n || '@x.example', 'Agent'
+             FROM numbers, organizations g;
+             INSERT INTO department_members (department, operator, organization) SELECT d.id, p.id, d.organization
+             FROM departments d JOIN operators p ON p.organization = d.organization AND p.owner_name <> 'org-first'
+             WHERE d.owner_name = 'd3' OR CAST(substr(p.owner_name, 2) AS INTEGER) <= 4000"
+        ))
+        .await;
+    let mut members = Vec::new();
+    let mut next = None;
+    loop {
+        let page = world.backend().page(&key("acme"), next).await.unwrap();
+        assert!(serde_json::to_vec(&page.rows).unwrap().len() < LONGEST_REPLY / 2 + (1 << 20));
+        members.extend(page.rows.into_iter().filter_map(|row| match row.fields {
+            Fields::Department(fields) => Some((fields.values.display_name, fields.values.members.unwrap_or_default().len())),
+            _ => None,
+        }));
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<_> = names.into_iter().map(|name| if name == "d3" { (name, 5_200) } else { (name, 4000) }).collect();
+    assert_eq!(members, expected);
 }
 
 async fn usage_counts_by_organization_and_in_all(on: On) {

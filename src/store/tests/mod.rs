@@ -85,7 +85,6 @@ mod scrub;
 mod seats;
 mod served;
 mod serving;
-mod speed;
 mod switching;
 mod tokens;
 mod transcripts;

@@ -58,6 +58,10 @@ async fn paths_that_cannot_be_a_store_are_named() {
     let error = refusal(&garbage).await;
     assert!(error.contains("garbage.db") && error.contains("damaged"), "{error}");
     assert_eq!(std::fs::read(&garbage).unwrap(), vec![b'x'; 8192], "left as it was");
+    for below in ["garbage.db/x.db", "garbage.db/no/such/x.db"] {
+        let error = refusal(&folder.path().join(below)).await;
+        assert!(error.contains("garbage.db is a file") && !error.contains("does not exist"), "{error}");
+    }
 }
 
 #[tokio::test]

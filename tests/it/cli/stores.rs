@@ -96,6 +96,20 @@ async fn an_orphan_is_erased_when_a_person_says_so_and_nobody_holds_the_store() 
     run(&database, &["erase-row", &id, "--yes"]).failed(1, &["there is no row", "deskplane store orphans"]);
 }
 
+/// Nobody is asked to confirm what cannot be done.
+#[tokio::test]
+async fn a_restore_asks_only_when_there_is_something_to_restore() {
+    let folder = TempDir::new().unwrap();
+    let database = store(&folder).await;
+    let copy = folder.path().join("backup.db").display().to_string();
+    run(&database, &["restore", "--from", &copy]).failed(1, &["backup.db: there is no store here"]);
+    run(&database, &["restore"]).failed(1, &["name the backup: --from FILE"]);
+    run("postgres://x@localhost/y", &["restore", "--from", &copy]).failed(1, &["pg_restore"]);
+    assert_eq!(run(&database, &["backup", "--to", &copy]).code, 0);
+    run(&database, &["restore", "--from", &copy]).failed(6, &["not confirmed", "--yes"]);
+    assert!(run(&database, &["restore", "--from", &copy, "--yes"]).ok().contains("The store is restored"));
+}
+
 #[tokio::test]
 async fn a_store_in_postgres_is_looked_after_beside_whoever_writes_it() {
     let database = Cluster::shared().url().await;

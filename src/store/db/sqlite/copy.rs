@@ -42,11 +42,14 @@ pub(in crate::store) async fn restore(from: &Path, to: &Path, id: &str) -> Resul
     Ok(replaced)
 }
 
+/// Whether there is a file to copy.
+pub(in crate::store) fn there_is_one(from: &Path) -> Result<(), StoreError> {
+    if from.is_file() { Ok(()) } else { Err(problem(from, "there is no store here")) }
+}
+
 /// Writes a copy to `to` for the eyes of its owner only, and checks it.
 async fn write(from: &Path, to: &Path) -> Result<(), StoreError> {
-    if !from.is_file() {
-        return Err(problem(from, "there is no store here"));
-    }
+    there_is_one(from)?;
     let io = |error: io::Error| problem(to, &format!("cannot be written ({}); check its folder and its volume", error.kind()));
     // One that was left by a copy cut short.
     remove(to).map_err(io)?;

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::store::error::{StoreError, cannot_migrate, cannot_open, version};
 
-pub(in crate::store) use copy::{copy, restore};
+pub(in crate::store) use copy::{copy, restore, there_is_one};
 use lock::Lock;
 use scrub::{Erased, Scrubber};
 use writer::Writer;
@@ -148,6 +148,9 @@ fn check_folder(path: &Path) -> Result<(), StoreError> {
         return problem("is a folder; name a file in it, such as deskplane.db".to_owned());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Some(file) = folder.ancestors().find(|place| place.exists()).filter(|place| !place.is_dir()) {
+        return problem(format!("{} is a file, and has no files in it; name a file in a folder", file.display()));
+    }
     if !folder.is_dir() {
         return problem(format!("its folder {} does not exist; create it or mount the volume", folder.display()));
     }
