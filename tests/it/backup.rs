@@ -40,7 +40,7 @@ impl Kept {
                 assert!(done, "{said}");
             }
             Self::Postgres { cluster, dump } => {
-                cluster.program("pg_dump", &["--format=custom", &format!("--file={}", text(dump)), &format!("--dbname={}", self.url())]);
+                Cluster::program("pg_dump", &["--format=custom", &format!("--file={}", text(dump)), &format!("--dbname={}", self.url())]);
             }
         }
     }
@@ -63,7 +63,7 @@ impl Kept {
                 assert!(!controller.ended().await);
                 let log = controller.logged("the database holds another store by now").await;
                 assert!(!log.contains("panicked"), "{log}");
-                cluster.program("pg_restore", &["--clean", "--if-exists", &format!("--dbname={}", self.url()), &text(dump)]);
+                Cluster::program("pg_restore", &["--clean", "--if-exists", &format!("--dbname={}", self.url()), &text(dump)]);
                 let (done, said) = self.store(plane, &["restore", "--yes"]);
                 assert!(done, "{said}");
                 said

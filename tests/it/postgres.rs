@@ -83,7 +83,7 @@ impl Cluster {
     }
 
     /// Runs one of `PostgreSQL`'s own programs, such as `pg_dump`; it must succeed.
-    pub fn program(&self, name: &str, args: &[&str]) {
+    pub fn program(name: &str, args: &[&str]) {
         let script = r#"source hack/postgres/lib.sh; program=$(find_programs)/$1; shift; exec "$program" "$@""#;
         let done = Command::new("bash").args(["-euc", script, "bash", name]).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
         let done = done.expect("run bash");

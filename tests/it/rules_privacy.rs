@@ -25,7 +25,7 @@ const CHATS: &str = r#"INSERT INTO transcripts (external_id, organization, start
 /// Stores `count` chats that are `days` old, as a chat product does.
 async fn chats(rows: &Rows, organization: &str, count: u32, days: u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let begun = now - Duration::from_secs(86_400 * days);
+    let begun = now.saturating_sub(Duration::from_secs(86_400 * days));
     rows.execute(CHATS, organization, &format!("{count:06} {}", begun.as_millis())).await;
 }
 

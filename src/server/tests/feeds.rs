@@ -82,11 +82,11 @@ async fn a_stream_ends_when_its_token_is_revoked() {
 async fn whoever_reads_too_slowly_is_sent_away() {
     let world = World::new().await;
     let app = App::new(Arc::clone(&world.store), &generous(), world.stop.clone());
-    let (waker, wakes) = tokio::sync::mpsc::unbounded_channel();
+    let (caller, wakes) = tokio::sync::mpsc::unbounded_channel();
     let (lines, mut told) = tokio::sync::mpsc::channel(2);
     let tag = |name: &str| OwnerTag { kind: RowKind::Operator, namespace: "chat".into(), name: name.into(), key: Key(name.into()) };
     for name in ["one", "two", "three"] {
-        waker.send(Wake { tag: tag(name), ticket: None }).unwrap();
+        caller.send(Wake { tag: tag(name), ticket: None }).unwrap();
     }
     // It ends although more may come.
     tell(&app, "dpt_any", wakes, lines).await;
@@ -95,7 +95,7 @@ async fn whoever_reads_too_slowly_is_sent_away() {
         heard.push(serde_json::from_slice::<Value>(&line).unwrap()["tag"]["key"].clone());
     }
     assert_eq!(heard, ["one", "two"]);
-    drop(waker);
+    drop(caller);
 }
 
 #[tokio::test]
