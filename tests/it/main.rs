@@ -19,6 +19,7 @@ mod database;
 mod deletion_confirmed;
 mod deletion_held;
 mod deletion_references;
+mod demo;
 mod etcd_restored;
 mod examples;
 mod faulty_api;
