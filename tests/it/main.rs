@@ -6,6 +6,7 @@ mod backends;
 mod backup;
 mod chart;
 mod chart_installed;
+mod chart_schemas;
 mod cli;
 mod controller;
 mod controlplane;
