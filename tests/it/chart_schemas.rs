@@ -49,7 +49,11 @@ fn make_strict(schema: &mut Value) {
         schema.insert("additionalProperties".to_owned(), json!(false));
     }
     schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut).for_each(make_strict);
-    ["items", "additionalProperties"].into_iter().for_each(|inner| schema.get_mut(inner).into_iter().for_each(make_strict));
+    for inner in ["items", "additionalProperties"] {
+        if let Some(inner) = schema.get_mut(inner) {
+            make_strict(inner);
+        }
+    }
 }
 
 /// Runs kubeconform on files, `-` being its input; `Err` has what it complains of.

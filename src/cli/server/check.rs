@@ -27,7 +27,7 @@ const SHOWN: usize = 200;
 
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// The server, such as https://accounts.example
+    /// Where the server is; a path in it stays in front of the server's own
     #[arg(value_name = "URL")]
     url: Url,
     /// The authorities of its certificate, in PEM; absent or empty: those that this system trusts
