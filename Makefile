@@ -23,7 +23,7 @@ test: | cargo ## Everything that CI checks: format, lints, generated files, unit
 	@echo '==> control plane (built once, then cached)'
 	@hack/controlplane/build
 	@hack/postgres/install
-	@echo '==> helm (built once, then cached)'
+	@echo '==> helm and kubeconform (built once, then cached)'
 	@hack/tools/build
 	@echo '==> tests'
 	@cargo test --locked

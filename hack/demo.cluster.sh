@@ -11,6 +11,8 @@ enter_cluster() {
     chmod 600 "$state/kubeconfig"
     export KUBECONFIG=$folder/kubeconfig
     run kubectl version
+    kubectl get --raw /apis/admissionregistration.k8s.io/v1 | grep -qF '"mutatingadmissionpolicies"' ||
+        fail 'this cluster has no MutatingAdmissionPolicy: the demo needs Kubernetes 1.36 or later.'
     local found
     found=$(kubectl get crd -o name) || fail 'the kinds of this cluster cannot be listed: the demo needs the rights of a cluster administrator.'
     found=$(grep -F .deskplane.dev <<<"$found" || true)
@@ -39,7 +41,9 @@ leave_cluster() {
 
 # leave_cluster_anyway: whatever went wrong before; says what it could not remove.
 leave_cluster_anyway() {
-    (leave_cluster) && return
-    echo 'error: not all of it could be removed. What is left: the namespaces quickstart and deskplane-system, and what this lists:' >&2
-    echo '    kubectl get crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,mutatingadmissionpolicy -o name | grep deskplane' >&2
+    # No `return` here: in a trap it passes on what the demo failed with, and nothing after it would run.
+    (leave_cluster) || {
+        echo 'error: not all of it could be removed. What is left: the namespaces quickstart and deskplane-system, and what this lists:' >&2
+        echo '    kubectl get crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,mutatingadmissionpolicy -o name | grep deskplane' >&2
+    }
 }

@@ -104,6 +104,33 @@ async fn a_certificate_is_renewed_without_a_restart() {
     assert!(!server.log().contains("PRIVATE KEY"));
 }
 
+#[tokio::test]
+async fn whether_a_server_is_ready_can_be_asked_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (Certificates::make(folder.path(), "ours"), Certificates::make(folder.path(), "other"));
+    ours.install(folder.path());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let args = ["--listen", "127.0.0.1:0", "--tls-cert", &file("tls.crt"), "--tls-key", &file("tls.key")];
+    let server = AccountServer::start_with(None, &args, &[]).await;
+    let port = server.address().rsplit(':').next().unwrap().to_owned();
+    let check = |certificates: &Certificates| {
+        let bundle = std::fs::read_to_string(&certificates.authority).unwrap();
+        let checked = deskplane(&["server", "check", &format!("https://localhost:{port}"), "--ca-bundle", &bundle]);
+        (checked.status.code(), String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned())
+    };
+    assert_eq!(check(&ours), (Some(0), format!("https://localhost:{port}/readyz: ready\n")));
+    let (code, text) = check(&other);
+    assert!(code == Some(1) && text.contains("certificate"), "{code:?} {text}");
+    let plain = AccountServer::start().await;
+    let url = format!("http://{}", plain.address());
+    assert!(deskplane(&["server", "check", &url]).status.success());
+    drop(plain);
+    let gone = deskplane(&["server", "check", &url]);
+    assert!(gone.status.code() == Some(1) && String::from_utf8_lossy(&gone.stderr).contains("Connection refused"), "{gone:?}");
+    let nonsense = deskplane(&["server", "check", &url, "--ca-bundle", "ca.crt"]);
+    assert_eq!(nonsense.status.code(), Some(2), "{nonsense:?}");
+}
+
 #[test]
 fn plain_http_stays_on_this_machine_unless_one_says_otherwise() {
     let refused = deskplane(&["server", "--listen", "0.0.0.0:0", "--database", "sqlite:///nowhere/accounts.db"]);

@@ -50,6 +50,7 @@ fn values_that_cannot_be_right_are_refused_and_named() {
         ("/controller/tolerations/0/effect", "controller.tolerations[0].effect=Maybe"),
         ("/controller/affinity", "controller.affinity.nodes=near"),
         ("/controller/replicas", "controller.replicas=0"),
+        ("/controller/podDisruptionBudget", "controller.podDisruptionBudget=1"),
         ("database.postgres.secretName", "controller.replicas=2"),
         ("controller.ownerId", "database.none=true"),
         ("database.postgres.secretName", "database.none=true,database.postgres.secretName=a"),
@@ -127,7 +128,11 @@ fn on_postgres_there_is_no_volume_and_no_password_in_the_arguments_and_the_lease
 /// The rights to its own Lease, and to no other.
 fn leads_by_its_lease(rendered: &[Value]) {
     let lease = "deskplane-controller-lease";
-    assert_eq!(named(rendered, "Role", lease)["rules"][1]["resourceNames"][0], "deskplane-controller");
+    named(rendered, "Lease", "deskplane-controller");
+    let rule = json!({
+        "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["deskplane-controller"], "verbs": ["get", "update"]
+    });
+    assert_eq!(named(rendered, "Role", lease)["rules"], json!([rule]));
     assert_eq!(named(rendered, "RoleBinding", lease)["roleRef"]["name"], lease);
 }
 
@@ -144,7 +149,10 @@ fn without_a_store_there_is_no_volume_and_the_lease_is_allowed() {
     }
     leads_by_its_lease(&rendered);
     let on_file = objects(&render("chat", &[]));
-    assert!(on_file.iter().all(|object| object["metadata"]["name"] != "deskplane-controller-lease"), "a file has a lock instead");
+    assert!(
+        on_file.iter().all(|object| object["kind"] != "Lease" && object["metadata"]["name"] != "deskplane-controller-lease"),
+        "a file has a lock instead"
+    );
 }
 
 /// The object of a kind and a name.
@@ -157,8 +165,13 @@ fn named<'a>(rendered: &'a [Value], kind: &str, name: &str) -> &'a Value {
 fn the_program_takes_the_arguments_of_every_pod() {
     for values in matrix() {
         let rendered = objects(&render("chat", &["--values", &values]));
-        for deployment in rendered.iter().filter(|object| object["kind"] == "Deployment") {
-            let args = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().expect("arguments");
+        let pods = rendered.iter().filter_map(|object| match object["kind"].as_str() {
+            Some("Deployment") => Some(&object["spec"]["template"]["spec"]),
+            Some("Pod") => Some(&object["spec"]),
+            _ => None,
+        });
+        for pod in pods {
+            let args = pod["containers"][0]["args"].as_array().expect("arguments");
             let args = args.iter().map(|arg| arg.as_str().unwrap_or_else(|| panic!("{arg} is no string")));
             let parsed = Cli::try_parse_from(["deskplane"].into_iter().chain(args));
             assert!(parsed.is_ok(), "{values}: {}", parsed.unwrap_err());
@@ -220,6 +233,41 @@ fn servers_on_postgres_are_several_and_leave_their_service_before_they_end() {
     let without = objects(&render("chat", &[]));
     assert_eq!(named(&rendered, "Deployment", "deskplane"), only(&without, "Deployment"));
     assert_eq!(without.iter().filter(|object| object["metadata"]["name"].to_string().contains("server")).count(), 0);
+}
+
+#[test]
+fn of_several_pods_one_at_a_time_may_be_taken_away() {
+    let budgets = |args: &[&str]| {
+        let rendered = objects(&render("chat", args));
+        let found = rendered.iter().filter(|object| object["kind"] == "PodDisruptionBudget");
+        found.map(|budget| (budget["metadata"]["name"].clone(), budget["spec"].clone())).collect::<Vec<_>>()
+    };
+    let expected = |component: &str| {
+        let labels = json!({
+            "app.kubernetes.io/name": "deskplane", "app.kubernetes.io/instance": "deskplane", "app.kubernetes.io/component": component
+        });
+        json!({"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": labels}})
+    };
+    let several = ["--values", &format!("{CHART}/ci/servers-values.yaml")];
+    assert_eq!(budgets(&several), [("deskplane".into(), expected("controller"))]);
+    assert!(budgets(&[several[0], several[1], "--set", "controller.podDisruptionBudget=false"]).is_empty());
+    // Three servers beside one controller.
+    let servers = ["--values", &format!("{CHART}/ci/server-postgres-values.yaml")];
+    assert_eq!(budgets(&servers), [("deskplane-server".into(), expected("server"))]);
+    assert!(budgets(&[]).is_empty(), "one pod, which nothing may hold back");
+}
+
+#[test]
+fn helm_test_asks_the_server_as_its_clients_do() {
+    let rendered = objects(&render("chat", &["--values", &format!("{CHART}/ci/server-sqlite-values.yaml")]));
+    let spec = &named(&rendered, "Pod", "deskplane-server-test")["spec"];
+    let container = &spec["containers"][0];
+    assert_eq!(container["args"], json!(["server", "check", "https://deskplane-server.chat.svc"]));
+    let authority = json!({"secretKeyRef": {"name": "accounts-tls", "key": "ca.crt", "optional": true}});
+    assert_eq!(container["env"], json!([{"name": "DESKPLANE_CA_BUNDLE", "valueFrom": authority}]));
+    assert_eq!((&spec["serviceAccountName"], &spec["automountServiceAccountToken"]), (&"deskplane-server".into(), &false.into()));
+    let without = objects(&render("chat", &[]));
+    assert_eq!(only(&without, "Pod")["metadata"]["name"], "deskplane-test");
 }
 
 #[test]

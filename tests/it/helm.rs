@@ -1,4 +1,4 @@
-//! The real helm, which `hack/tools/build` makes once, and the chart as it renders it.
+//! The real helm and kubeconform, which `hack/tools/build` makes once, and the chart as helm renders it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,16 +12,19 @@ use crate::controlplane::ControlPlane;
 /// The folder of the chart.
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/deskplane");
 
+/// Where a tool is.
+pub fn tool(name: &str) -> PathBuf {
+    static BUILT: OnceLock<Output> = OnceLock::new();
+    let built = BUILT
+        .get_or_init(|| Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/hack/tools/build")).output().expect("run hack/tools/build"));
+    let text = String::from_utf8_lossy(&built.stdout);
+    let path = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    path.unwrap_or_else(|| panic!("no {name}: {}", String::from_utf8_lossy(&built.stderr))).into()
+}
+
 /// A command of helm, away from the person's own configuration and cluster.
 fn command(args: &[&str]) -> Command {
-    static HELM: OnceLock<PathBuf> = OnceLock::new();
-    let helm = HELM.get_or_init(|| {
-        let built = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/hack/tools/build")).output().expect("run hack/tools/build");
-        let text = String::from_utf8_lossy(&built.stdout);
-        let path = text.lines().find_map(|line| line.strip_prefix("helm "));
-        path.unwrap_or_else(|| panic!("no helm: {}", String::from_utf8_lossy(&built.stderr))).into()
-    });
-    let mut command = Command::new(helm);
+    let mut command = Command::new(tool("helm"));
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
     command.args(args).env("HOME", &home).env("HELM_CACHE_HOME", home.join("cache")).env("KUBECONFIG", "/dev/null");
     command

@@ -1,5 +1,6 @@
 //! `deskplane server`: the account server, and who may ask it.
 
+mod check;
 mod serve;
 mod token;
 
@@ -42,6 +43,9 @@ enum ServerVerb {
     /// Make, list and revoke tokens: who may ask the server, for what
     #[command(after_help = token::EXAMPLES)]
     Token(token::TokenArgs),
+    /// Ask a server whether it is ready, by its certificate too
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
     /// Print the description of the interface, as in docs/openapi.json
     #[command(after_help = OPENAPI_EXAMPLES)]
     Openapi,
@@ -59,6 +63,7 @@ pub async fn run(args: ServerArgs) -> Result<Exit, CliError> {
     match args.verb {
         None => serve::run(args.serve).await,
         Some(ServerVerb::Token(args)) => token::run(args).await,
+        Some(ServerVerb::Check(args)) => check::run(args).await,
         Some(ServerVerb::Openapi) => {
             say(&crate::server::document())?;
             Ok(Exit::Ok)
