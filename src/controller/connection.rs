@@ -8,12 +8,16 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Task, Poll};
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::OnceCell;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::backend::{Backend, BackendError, Identity, Result, Session, Wake};
+use crate::domain::rows::Key;
 
+use super::context::CALL_DEADLINE;
 use super::observed::Observed;
 
 /// What was asked of a backend.
@@ -90,6 +94,8 @@ pub struct Connection {
     pub last_sweep: tokio::sync::Mutex<Option<Instant>>,
     trouble: Mutex<Option<Trouble>>,
     observed: Mutex<Observed>,
+    since: Timestamp,
+    line: tokio::sync::Mutex<()>,
 }
 
 impl Connection {
@@ -104,7 +110,21 @@ impl Connection {
             last_sweep: tokio::sync::Mutex::default(),
             trouble: Mutex::default(),
             observed: Mutex::default(),
+            since: Timestamp::now(),
+            line: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// A turn to ask for a place, for an object that has none yet and was there before the connection: those ask in the order of their
+    /// creation (rule 2), which is that in which they are looked at. Over a network that holds only for one after the other.
+    pub async fn turn(&self, object: &ObjectMeta) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let was_there = object.creation_timestamp.as_ref().is_some_and(|created| created.0 <= self.since);
+        let has_place = object.uid.as_ref().is_some_and(|uid| self.observed().row(&Key(uid.clone())).is_some());
+        if !was_there || has_place {
+            return None;
+        }
+        // Who is held up by calls that nobody answers goes on without.
+        timeout(CALL_DEADLINE, self.line.lock()).await.ok()
     }
 
     /// Takes a way into use, in the place of an earlier one of the same `AccountBackend`.

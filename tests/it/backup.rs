@@ -39,7 +39,7 @@ impl Kept {
                 let (done, said) = self.store(plane, &["backup", "--to", &text(copy)]);
                 assert!(done, "{said}");
             }
-            Self::Postgres { cluster, dump } => {
+            Self::Postgres { dump, .. } => {
                 Cluster::program("pg_dump", &["--format=custom", &format!("--file={}", text(dump)), &format!("--dbname={}", self.url())]);
             }
         }
@@ -57,7 +57,7 @@ impl Kept {
                 assert!(done && said.contains("What was there is now"), "{said}");
                 said
             }
-            Self::Postgres { cluster, dump } => {
+            Self::Postgres { dump, .. } => {
                 // Here nothing keeps a person from renaming it under a controller, which ends.
                 assert!(self.store(plane, &["restore", "--yes"]).0);
                 assert!(!controller.ended().await);
