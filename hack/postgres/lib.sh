@@ -7,14 +7,15 @@ die() {
     exit 1
 }
 
-# find_programs: the folder that holds initdb and postgres, or fails. Debian keeps them out of PATH, by version.
+# find_programs: the folder that holds all of initdb, postgres, pg_dump and pg_restore, or fails. Debian keeps them out of PATH, by version.
 find_programs() {
-    local folder
-    for folder in "$(dirname "$(type -P initdb || echo /nowhere/initdb)")" $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -Vr); do
-        if [[ -x $folder/initdb && -x $folder/postgres ]]; then
-            echo "$folder"
-            return
-        fi
+    local folder program
+    for folder in "$(dirname "$(readlink -f "$(type -P initdb || echo /nowhere/initdb)")")" $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -Vr); do
+        for program in initdb postgres pg_dump pg_restore; do
+            [[ -x $folder/$program ]] || continue 2
+        done
+        echo "$folder"
+        return
     done
     return 1
 }
