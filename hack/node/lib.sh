@@ -93,7 +93,7 @@ has_argument() {
 
 # left_in_namespace: what of a release is still there, but for what it keeps on purpose.
 left_in_namespace() {
-    kubectl get all,serviceaccounts,leases,poddisruptionbudgets,roles,rolebindings -n "$namespace" -o name | grep -vx serviceaccount/default || true
+    kubectl get all,serviceaccounts,poddisruptionbudgets,roles,rolebindings -n "$namespace" -o name | grep -vx serviceaccount/default || true
     kubectl get clusterroles,clusterrolebindings -l app.kubernetes.io/name=deskplane -o name
 }
 

@@ -125,14 +125,15 @@ fn on_postgres_there_is_no_volume_and_no_password_in_the_arguments_and_the_lease
     leads_by_its_lease(&rendered);
 }
 
-/// The rights to its own Lease, and to no other.
+/// The rights to make its own Lease and to hold it, and to no other; who installs makes none, for GitOps tools leave Leases alone.
 fn leads_by_its_lease(rendered: &[Value]) {
     let lease = "deskplane-controller-lease";
-    named(rendered, "Lease", "deskplane-controller");
-    let rule = json!({
-        "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["deskplane-controller"], "verbs": ["get", "update"]
-    });
-    assert_eq!(named(rendered, "Role", lease)["rules"], json!([rule]));
+    assert!(rendered.iter().all(|object| object["kind"] != "Lease"));
+    let rules = json!([
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["deskplane-controller"], "verbs": ["get", "update"]},
+    ]);
+    assert_eq!(named(rendered, "Role", lease)["rules"], rules);
     assert_eq!(named(rendered, "RoleBinding", lease)["roleRef"]["name"], lease);
 }
 
@@ -149,10 +150,7 @@ fn without_a_store_there_is_no_volume_and_the_lease_is_allowed() {
     }
     leads_by_its_lease(&rendered);
     let on_file = objects(&render("chat", &[]));
-    assert!(
-        on_file.iter().all(|object| object["kind"] != "Lease" && object["metadata"]["name"] != "deskplane-controller-lease"),
-        "a file has a lock instead"
-    );
+    assert!(on_file.iter().all(|object| object["metadata"]["name"] != "deskplane-controller-lease"), "a file has a lock instead");
 }
 
 /// The object of a kind and a name.
@@ -340,8 +338,10 @@ fn the_controller_has_the_rights_of_the_manifest_without_helm() {
     let manifest = objects(&read(concat!(env!("CARGO_MANIFEST_DIR"), "/hack/rbac.yaml")));
     assert_eq!(rules(&chart), rules(&manifest));
     let secrets = |objects: &[Value]| named(objects, "Role", "deskplane-secrets")["rules"].clone();
-    assert_eq!(secrets(&chart), secrets(&manifest));
-    let namespaced: Vec<_> = chart.iter().filter(|object| object["kind"] == "RoleBinding").collect();
+    let with_servers = objects(&render("chat", &["--set", "controller.ownerId=one"]));
+    assert_eq!(secrets(&with_servers), secrets(&manifest));
+    assert!(chart.iter().all(|object| object["metadata"]["name"] != "deskplane-secrets"), "no server is asked without an owner id");
+    let namespaced: Vec<_> = with_servers.iter().filter(|object| object["kind"] == "RoleBinding").collect();
     assert!(namespaced.iter().all(|binding| binding["subjects"][0]["namespace"] == "chat"), "{namespaced:?}");
     let subject = &only(&chart, "ClusterRoleBinding")["subjects"][0];
     assert_eq!((subject["namespace"].as_str(), subject["name"].as_str()), (Some("chat"), Some("deskplane")));
