@@ -32,8 +32,8 @@ Examples:
   # With the accounts in PostgreSQL; the password is in PGPASSWORD, or in the file that PGPASSFILE names
   deskplane controller --database 'postgres://deskplane@db.example/deskplane?sslrootcert=/etc/db/ca.crt'
 
-  # With the accounts in an account server, which AccountBackends name
-  deskplane controller --database none --owner-id \"$(kubectl get namespace kube-system -o jsonpath='{.metadata.uid}')\"
+  # With the accounts in an account server, which AccountBackends name; as owner an id that no other cluster has
+  deskplane controller --database none --owner-id $UID_OF_KUBE_SYSTEM
 
   # For two namespaces only
   deskplane controller --database sqlite://accounts.db --namespace chat --namespace support

@@ -5,6 +5,7 @@
 //! the one we know (rule 13): only then an epoch is taken and the store is swept.
 
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Task, Poll};
 
@@ -82,6 +83,9 @@ impl Ways {
     }
 }
 
+/// How many lines there are for those who ask for a place: an account always has the same one.
+const LINES: usize = 64;
+
 /// A store and our standing with it.
 pub struct Connection {
     /// Id of the store.
@@ -95,7 +99,7 @@ pub struct Connection {
     trouble: Mutex<Option<Trouble>>,
     observed: Mutex<Observed>,
     since: Timestamp,
-    line: tokio::sync::Mutex<()>,
+    lines: [tokio::sync::Mutex<()>; LINES],
 }
 
 impl Connection {
@@ -111,20 +115,24 @@ impl Connection {
             trouble: Mutex::default(),
             observed: Mutex::default(),
             since: Timestamp::now(),
-            line: tokio::sync::Mutex::default(),
+            lines: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         }
     }
 
-    /// A turn to ask for a place, for an object that has none yet and was there before the connection: those ask in the order of their
-    /// creation (rule 2), which is that in which they are looked at. Over a network that holds only for one after the other.
-    pub async fn turn(&self, object: &ObjectMeta) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    /// A turn to ask for a place in an account, for an object that has none yet and was there before the connection: those ask in the order
+    /// of their creation (rule 2), which is that in which they are looked at. Calls over a network may overtake each other, so only one of
+    /// an account is under way at a time. Who has no turn asks at once.
+    pub async fn turn(&self, account: &Key, object: &ObjectMeta) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let was_there = object.creation_timestamp.as_ref().is_some_and(|created| created.0 <= self.since);
         let has_place = object.uid.as_ref().is_some_and(|uid| self.observed().row(&Key(uid.clone())).is_some());
-        if !was_there || has_place {
+        if !was_there || has_place || self.trouble().is_some() {
             return None;
         }
-        // Who is held up by calls that nobody answers goes on without.
-        timeout(CALL_DEADLINE, self.line.lock()).await.ok()
+        let mut hasher = DefaultHasher::new();
+        account.hash(&mut hasher);
+        let line = usize::try_from(hasher.finish() % LINES as u64).unwrap_or_default();
+        // Nobody is held up by calls that are not answered.
+        timeout(CALL_DEADLINE, self.lines[line].lock()).await.ok()
     }
 
     /// Takes a way into use, in the place of an earlier one of the same `AccountBackend`.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -20,6 +21,7 @@ use crate::store::{Once, Write};
 use super::access::Caller;
 use super::bounds::{self, Bounded};
 use super::conditions;
+use super::limits::Room;
 use super::refusal::{Answer, Refusal};
 
 /// Names a request, so that its repetition is answered as the first time.
@@ -160,8 +162,25 @@ impl<S: Send + Sync, T: DeserializeOwned + Bounded> FromRequest<S> for Body<T> {
 /// A body of the type that the route takes, within its limits.
 pub(super) async fn body(request: Request, kind: &str, largest: usize, time: Duration) -> Answer<Bytes> {
     content_type(request.headers(), kind)?;
-    let read = to_bytes(request.into_body(), largest);
-    timeout(time, read).await.map_err(|_| Refusal::too_slow())?.map_err(|error| unread(&error, largest))
+    let room = request.extensions().get::<Room>().cloned();
+    timeout(time, read(request.into_body(), largest, room.as_ref())).await.map_err(|_| Refusal::too_slow())?
+}
+
+async fn read(body: axum::body::Body, largest: usize, room: Option<&Room>) -> Answer<Bytes> {
+    // What says that it is too large is not begun with.
+    if body.size_hint().lower() > largest as u64 {
+        return Err(too_large(largest));
+    }
+    let (mut chunks, mut all) = (body.into_data_stream(), Vec::new());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Refusal::malformed(StatusCode::BAD_REQUEST, "body", "ended before it was complete"))?;
+        if all.len() + chunk.len() > largest {
+            return Err(too_large(largest));
+        }
+        room.map_or(Ok(()), |room| room.take(chunk.len()))?;
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all.into())
 }
 
 fn content_type(headers: &HeaderMap, expected: &str) -> Answer<()> {
@@ -171,19 +190,6 @@ fn content_type(headers: &HeaderMap, expected: &str) -> Answer<()> {
         return Ok(());
     }
     Err(Refusal::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", format!("must be {expected}")))
-}
-
-/// Why a body could not be read.
-fn unread(error: &axum::Error, largest: usize) -> Refusal {
-    // The limit's own error stands at the end of the chain.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return too_large(largest);
-        }
-        cause = error.source();
-    }
-    Refusal::malformed(StatusCode::BAD_REQUEST, "body", "ended before it was complete")
 }
 
 /// A body over its limit.

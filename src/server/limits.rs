@@ -1,10 +1,9 @@
 //! How much at a time, how long, and how often: no client takes the server from the others, and all together do not take its memory.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
@@ -18,7 +17,6 @@ use tokio::time::timeout;
 use crate::backend::BackendError;
 
 use super::app::Shared;
-use super::extract::{LARGEST_BODY, LARGEST_UPLOAD};
 use super::refusal::{Answer, Refusal};
 
 /// How long until a client that was turned away for want of a place should ask again.
@@ -64,6 +62,28 @@ pub(super) enum Pace {
 
 /// A place for one request. It is given back when it is dropped: a stream keeps it.
 pub(super) type Place = Arc<OwnedSemaphorePermit>;
+
+/// Room for one request's body, of that which all have together. It is taken as the body arrives, so that nobody holds more than they sent,
+/// and given back when the last copy is dropped: with the request.
+#[derive(Clone)]
+pub(super) struct Room {
+    all: Arc<Semaphore>,
+    taken: Arc<Mutex<Vec<OwnedSemaphorePermit>>>,
+}
+
+impl Room {
+    /// Takes room for so many bytes more.
+    pub(super) fn take(&self, bytes: usize) -> Answer<()> {
+        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.all).try_acquire_many_owned(kibibytes).map_err(|_| full("bytes"))?;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.first_mut() {
+            Some(first) => first.merge(permit),
+            None => taken.push(permit),
+        }
+        Ok(())
+    }
+}
 
 /// Counts places and requests.
 pub(super) struct Gate {
@@ -114,15 +134,10 @@ impl Gate {
         Arc::clone(places).try_acquire_owned().map(|permit| Some(Arc::new(permit))).map_err(|_| full("requests"))
     }
 
-    /// Room for a request's body: as much as it says it has, or else as much as it may have.
-    fn room(&self, pace: Pace, body: &Body) -> Answer<OwnedSemaphorePermit> {
-        let (room, largest) = match pace {
-            Pace::Upload => (&self.uploaded, LARGEST_UPLOAD),
-            Pace::Probe | Pace::Usual | Pace::Waits => (&self.bodies, LARGEST_BODY),
-        };
-        let length = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(largest).min(largest);
-        let kibibytes = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
-        Arc::clone(room).try_acquire_many_owned(kibibytes).map_err(|_| full("bytes"))
+    /// Room for the body of a request of that pace.
+    fn room(&self, pace: Pace) -> Room {
+        let all = if pace == Pace::Upload { &self.uploaded } else { &self.bodies };
+        Room { all: Arc::clone(all), taken: Arc::default() }
     }
 
     fn deadline(&self, pace: Pace) -> Option<Duration> {
@@ -139,15 +154,16 @@ fn full(of: &str) -> Refusal {
     Refusal::throttled(StatusCode::SERVICE_UNAVAILABLE, LATER, &title)
 }
 
-/// Gives a request a place, room and its time.
+/// Gives a request a place, room for its body, and its time.
 pub(super) async fn keep(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     // Without a rule it is refused further on, at once.
     let pace = app.rules().of(&request).map_or(Pace::Probe, |rule| rule.pace);
-    let places = app.limits().place(pace).and_then(|held| Ok((held, app.limits().room(pace, request.body())?)));
-    let (held, _room) = match places {
-        Ok(places) => places,
+    let held = match app.limits().place(pace) {
+        Ok(held) => held,
         Err(refusal) => return refusal.into_response(),
     };
+    let room = app.limits().room(pace);
+    request.extensions_mut().insert(room.clone());
     if let Some(held) = &held {
         request.extensions_mut().insert(Arc::clone(held));
     }

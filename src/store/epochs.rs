@@ -9,7 +9,7 @@ use super::write::Once;
 use super::{Store, values};
 
 /// The id of the store that is in the database.
-const STORE_ID: &str = "SELECT store_id FROM meta WHERE only_row = 1";
+pub(super) const STORE_ID: &str = "SELECT store_id FROM meta WHERE only_row = 1";
 
 /// The id of the store, made at its first start.
 pub(super) async fn establish(database: &Database, new_id: &str) -> std::result::Result<String, StoreError> {

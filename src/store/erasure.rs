@@ -62,7 +62,7 @@ async fn begin_organization(tx: &mut Tx, organization: &Organization) -> Step<Er
 async fn batch(tx: &mut Tx, organization: &Organization) -> Step<bool> {
     let id = organization.head.id;
     let mut room = BATCH;
-    // They would go with their operators and departments all the same, but however many there are.
+    // First, and bounded: an operator or department takes all its memberships along in one statement.
     let members = query(MEMBERS).bind(id).bind(room).execute(tx.conn()).await?;
     room -= i64::try_from(members).unwrap_or(i64::MAX);
     for kind in [RowKind::Operator, RowKind::Department, RowKind::Widget] {

@@ -22,6 +22,9 @@ use super::tx::{Attempts, Tx};
 /// How often it is looked for what is too old. Days are counted: minutes do not matter.
 const EVERY: Duration = Duration::from_mins(5);
 
+/// For how many organizations one after the other it may fail.
+const FAILURES: u32 = 3;
+
 /// The next number of days that some organization keeps transcripts for.
 pub(super) const NEXT_DAYS: &str = "SELECT transcript_retention_days FROM organizations WHERE transcript_retention_days > $1
     ORDER BY transcript_retention_days LIMIT 1";
@@ -48,22 +51,32 @@ pub(super) struct Round {
     now: Timestamp,
     days: i64,
     organization: i64,
+    failures: u32,
 }
 
 impl Store {
-    /// Deletes all transcripts that are too old at `now`; says how many.
+    /// Deletes all transcripts that are too old at `now`, but for those of an organization where that fails; says how many.
     pub async fn retain(&self, now: Timestamp) -> Result<u64> {
         round(self, now, &CancellationToken::new()).await
     }
 
-    /// Deletes one batch of what is too old. `None`: the round is through. Where it fails, the round goes on behind the organization.
+    /// Deletes one batch of what is too old. `None`: the round is through. Where it fails, the round goes on behind the organization; where
+    /// it fails for several one after the other, it is the store, and the round ends.
     pub(super) async fn retain_a_batch(&self, round: &mut Round) -> Result<Option<u64>> {
         let Some(found) = round.next(self).await? else { return Ok(None) };
-        let deleted = self.delete_a_batch(round, &found).await.unwrap_or_else(|error| {
-            let organization = &found.external_id;
-            tracing::warn!(organization, %error, "transcripts that are too old could not be deleted; the next round tries again");
-            0
-        });
+        let deleted = match self.delete_a_batch(round, &found).await {
+            Ok(deleted) => {
+                round.failures = 0;
+                deleted
+            }
+            Err(error) if round.failures < FAILURES => {
+                let organization = &found.external_id;
+                tracing::warn!(organization, %error, "transcripts that are too old could not be deleted; the next round tries again");
+                round.failures += 1;
+                0
+            }
+            Err(error) => return Err(error),
+        };
         round.organization = if i64::try_from(deleted).is_ok_and(|deleted| deleted < BATCH) { found.id + 1 } else { found.id };
         Ok(Some(deleted))
     }
@@ -87,7 +100,7 @@ impl Store {
 
 impl Round {
     pub(super) fn at(now: Timestamp) -> Self {
-        Self { now, days: 0, organization: 0 }
+        Self { now, days: 0, organization: 0, failures: 0 }
     }
 
     /// What counts from before this, in milliseconds since 1970, is too old for who keeps transcripts for these days.
@@ -135,7 +148,7 @@ pub async fn run(store: &Store, stop: &CancellationToken) {
         match round(store, Timestamp::now(), stop).await {
             Ok(0) => {}
             Ok(deleted) => tracing::info!(deleted, "transcripts were older than their organizations keep them"),
-            Err(error) => tracing::warn!(%error, "transcripts that are too old could not be looked for; trying again"),
+            Err(error) => tracing::warn!(%error, "transcripts that are too old could not all be deleted; trying again"),
         }
         if let Err(error) = store.forget_replies(Timestamp::now()).await {
             tracing::warn!(%error, "answers that were kept long enough could not all be deleted; trying again");

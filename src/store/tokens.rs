@@ -85,7 +85,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Opens the tokens of a store. Where nobody has it, it is made, or brought to this version.
+    /// Opens the tokens of a store, which is made where there is none. A file that nobody has is brought to this version; `PostgreSQL` must
+    /// be of it, for others may be at work there.
     pub async fn open(location: &Location) -> std::result::Result<Self, StoreError> {
         let database = match Store::open_as_it_is(location).await {
             Ok(store) => store.database().clone(),

@@ -11,6 +11,7 @@ use crate::domain::rows::RowKind;
 use crate::domain::transcript::{Admitted, StoredTranscript, Transcript};
 
 use super::db::{Conn, Scope, Value, query, values};
+use super::epochs::STORE_ID;
 use super::error::{Step, Stop, refused};
 use super::listing::number;
 use super::organizations::PrivacyColumns;
@@ -120,7 +121,9 @@ impl Store {
     /// Begins to write to what belongs to a row, on behalf of no object.
     pub(super) async fn write_to(&self, external_id: &str, who: &str) -> Step<Tx> {
         let session = Session { owner: format!("deskplane {who}"), epoch: 0, store_id: self.id().to_owned() };
-        Tx::begin(self, Scope::External { external_id }, session).await
+        let mut tx = Tx::begin(self, Scope::External { external_id }, session).await?;
+        let found: String = query(STORE_ID).scalar(tx.conn()).await?;
+        if self.is_still(&found) { Ok(tx) } else { Err(Stop::Failed(BackendError::WrongStore { found })) }
     }
 }
 

@@ -125,7 +125,7 @@ fn on_postgres_there_is_no_volume_and_no_password_in_the_arguments_and_the_lease
     leads_by_its_lease(&rendered);
 }
 
-/// The rights to make its own Lease and to hold it, and to no other; who installs makes none, for GitOps tools leave Leases alone.
+/// The rights to make its own Lease and to hold it, and to no other; who installs makes none, for `GitOps` tools leave Leases alone.
 fn leads_by_its_lease(rendered: &[Value]) {
     let lease = "deskplane-controller-lease";
     assert!(rendered.iter().all(|object| object["kind"] != "Lease"));

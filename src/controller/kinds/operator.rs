@@ -146,7 +146,7 @@ async fn put(
     let tag = tag_of(RowKind::Operator, Meta::metadata(operator));
     let connection = &member.lineage.connection;
     let put = OperatorPut { tag: &tag, desired, intent: announced.map(Prepared::intent) };
-    let _turn = connection.turn(Meta::metadata(operator)).await;
+    let _turn = connection.turn(&member.lineage.account.key(), Meta::metadata(operator)).await;
     let result = context
         .write(connection, &member.lineage.account_name(), async |backend, session| backend.put_operator(session, &member.key, put).await)
         .await;

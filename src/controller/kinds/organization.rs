@@ -145,7 +145,7 @@ async fn put(
     let tag = tag_of(RowKind::Organization, Meta::metadata(organization));
     let account = lineage.account.key();
     let first = first.map(|first| (tag_of(RowKind::Operator, Meta::metadata(first)), operator::desired(&first.spec)));
-    let _turn = lineage.connection.turn(Meta::metadata(organization)).await;
+    let _turn = lineage.connection.turn(&account, Meta::metadata(organization)).await;
     let result = context
         .write(&lineage.connection, &lineage.account_name(), async |backend, session| {
             let first = first.as_ref().map(|(tag, desired)| OperatorPut { tag, desired, intent: None });

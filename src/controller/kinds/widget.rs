@@ -76,7 +76,7 @@ async fn apply(context: &Context, member: &Member, widget: &Widget) -> Result<Ar
         }
     }
     let tag = tag_of(RowKind::Widget, Meta::metadata(widget));
-    let _turn = connection.turn(Meta::metadata(widget)).await;
+    let _turn = connection.turn(&member.lineage.account.key(), Meta::metadata(widget)).await;
     let result = context
         .write(connection, &member.lineage.account_name(), async |backend, session| {
             backend.put_widget(session, &tag, &member.key, &desired).await

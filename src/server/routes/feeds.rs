@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use futures::stream;
 use serde::Deserialize;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, channel};
-use tokio::time::sleep;
+use tokio::time::interval;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 
@@ -56,23 +56,22 @@ async fn wakes(
 ) -> impl IntoResponse {
     let wakes = app.store().take_wakes(&query.owner);
     let (lines, told) = channel(MOST_WAITING);
-    tokio::spawn(async move {
-        tell(&app, &caller.id, wakes, lines).await;
-        drop(place);
-    });
-    let told = stream::unfold(told, async |mut told| told.recv().await.map(|line| (Ok::<_, Infallible>(line), told)));
+    tokio::spawn(async move { tell(&app, &caller.id, wakes, lines).await });
+    // The place goes with the connection, whoever ends it.
+    let told =
+        stream::unfold((told, place), async |(mut told, place)| told.recv().await.map(|line| (Ok::<_, Infallible>(line), (told, place))));
     ([(CONTENT_TYPE, NDJSON), (CACHE_CONTROL, "no-store")], Body::from_stream(told))
 }
 
-/// Tells wakes as lines until the server stops, the token is revoked, or whoever listens goes or is too slow: not at the pace of the
-/// connection, which nobody may be reading from.
+/// Tells wakes as lines until the server stops, the token is revoked, or whoever listens goes or reads too slowly.
 pub(in crate::server) async fn tell(app: &App, token: &str, mut wakes: UnboundedReceiver<Wake>, lines: Sender<Bytes>) {
+    let mut signs = interval(app.limits().sign_of_life());
     loop {
         let line = tokio::select! {
             () = app.stop().cancelled() => return,
             () = lines.closed() => return,
             wake = wakes.recv() => wake.as_ref().and_then(line),
-            () = sleep(app.limits().sign_of_life()) => match app.store().is_in_force(token).await {
+            _ = signs.tick() => match app.store().is_in_force(token).await {
                 Ok(false) => return,
                 // A store that does not answer says nothing of the token.
                 Ok(true) | Err(_) => Some(Bytes::from_static(b"\n")),

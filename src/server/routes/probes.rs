@@ -17,7 +17,7 @@ use crate::server::table::Table;
 /// How long the store may take to answer a probe: less than a probe waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// For how long the store is not asked again: who needs no token gets no say in how often.
+/// For how long the store is not asked again: anybody may send probes, and as many as they like.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Adds the routes.

@@ -79,6 +79,25 @@ async fn a_stream_ends_when_its_token_is_revoked() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_never_silent_ends_too_when_its_token_is_revoked() {
+    let limits = Limits { sign_of_life: Duration::from_millis(20), ..generous() };
+    let world = World::with_limits(limits.clone()).await;
+    let app = App::new(Arc::clone(&world.store), &limits, world.stop.clone());
+    let (info, _) = world.store.create_token(&Scope::Admin, "other").await.unwrap();
+    world.store.revoke_token(&info.id).await.unwrap();
+    let (caller, wakes) = tokio::sync::mpsc::unbounded_channel();
+    let (lines, mut told) = tokio::sync::mpsc::channel(100);
+    let tag = OwnerTag { kind: RowKind::Operator, namespace: "chat".into(), name: "tom".into(), key: Key("tom".into()) };
+    let telling = tell(&app, &info.id, wakes, lines);
+    let waking = async {
+        while caller.send(Wake { tag: tag.clone(), ticket: None }).is_ok() {
+            told.recv().await;
+        }
+    };
+    tokio::join!(telling, waking);
+}
+
+#[tokio::test]
 async fn whoever_reads_too_slowly_is_sent_away() {
     let world = World::new().await;
     let app = App::new(Arc::clone(&world.store), &generous(), world.stop.clone());

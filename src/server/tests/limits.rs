@@ -3,7 +3,8 @@
 use std::pin::pin;
 
 use axum::extract::FromRequest;
-use futures::poll;
+use futures::{StreamExt, poll, stream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -48,32 +49,44 @@ async fn a_server_that_is_full_says_so() {
     waiting.await.is(200);
 }
 
-/// Bodies that are as large as they may be, or do not say how large they are, are only as many as there is room for.
+/// Bodies have room together for what has arrived of them, and give it back.
 #[tokio::test]
 async fn bodies_together_have_a_bound() {
     let world = World::new().await;
-    let uploads = ("/v1/organizations/nothing/transcripts", "application/x-ndjson", 16);
-    for (path, content_type, most) in [uploads, ("/v1/epochs", "application/json", 32)] {
-        let endless = || Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
-        let send = |body: Body| {
-            let (router, ask) = (world.router.clone(), ask("POST", path).text(content_type, body).token(&world.admin));
-            async move { ask.to(&router).await }
-        };
-        let mut held = JoinSet::new();
-        let last = (0..most).map(|_| held.spawn(send(endless()))).last().unwrap();
-        // Each has its room before it first waits for something.
-        tokio::task::yield_now().await;
-        let refused = send(endless()).await.is(503);
-        assert_eq!((refused.problem().as_str(), refused.header("retry-after")), ("Throttled", "1"));
-        // Who brings nothing needs no room.
-        world.get("/v1/store?owner=owner").await.is(200);
-        last.abort();
-        assert!(held.join_next().await.unwrap().is_err());
-        // As much as it says, not as much as it might have been; and it is given back each time.
-        for _ in 0..=most {
-            assert_ne!(send(vec![b'x'; 1 << 20].into()).await.status, 503);
-        }
+    let send = |body: Body| {
+        let ask = ask("POST", "/v1/organizations/nothing/transcripts").text("application/x-ndjson", body);
+        let (router, ask) = (world.router.clone(), ask.token(&world.admin));
+        async move { ask.to(&router).await }
+    };
+    let largest = || vec![b' '; 4 << 20];
+    let mut held = JoinSet::new();
+    for _ in 0..16 {
+        let (arrived, has_arrived) = oneshot::channel();
+        let begun = stream::once(async move { Ok::<_, std::io::Error>(largest()) });
+        // Whoever asks for more has taken in what there was.
+        let rest = stream::once(async move {
+            arrived.send(()).unwrap();
+            std::future::pending().await
+        });
+        held.spawn(send(Body::from_stream(begun.chain(rest))));
+        has_arrived.await.unwrap();
     }
+    let refused = send("one byte more".into()).await.is(503);
+    assert_eq!((refused.problem().as_str(), refused.header("retry-after")), ("Throttled", "1"));
+    // Other requests have room of their own.
+    world.begin("owner").await;
+    held.shutdown().await;
+    for _ in 0..17 {
+        assert_ne!(send(largest().into()).await.status, 503);
+    }
+}
+
+/// Who has no token takes no room from those who have one.
+#[tokio::test]
+async fn without_a_token_no_body_is_read() {
+    let world = World::new().await;
+    let endless = Body::from_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    ask("POST", "/v1/epochs").text("application/json", endless).to(&world.router).await.is(401);
 }
 
 /// Without time nothing is answered; who wanted to write must look whether it was written.
@@ -88,7 +101,7 @@ async fn a_request_has_a_deadline() {
 /// A body that does not come is not waited for. The clock is the test's.
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_is_not_waited_for() {
-    let endless = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let endless = Body::from_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let request = ask("POST", "/v1/epochs").text("application/json", endless).request();
     // Without a store, whose own deadlines that clock would bring about.
     let refusal = extract::Body::<TakeEpoch>::from_request(request, &()).await.err().expect("a refusal");

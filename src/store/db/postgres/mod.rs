@@ -70,7 +70,8 @@ pub(in crate::store) struct Postgres {
 impl Postgres {
     /// Opens a database for writing, and brings it to this version.
     pub(super) async fn open(location: &Location, options: &PgConnectOptions) -> Result<Self, StoreError> {
-        if options.get_socket().is_none() && matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Require) {
+        let local = options.get_socket().is_some() || options.get_host().starts_with('/');
+        if !local && matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Require) {
             tracing::warn!(database = %location, "whoever answers there is believed to be the database: use sslmode=verify-full where others are on the network");
         }
         let (mut conn, found) = connect(options).await.map_err(|error| cannot_open(location, &error))?;
