@@ -245,6 +245,7 @@ async fn a_pause_is_shown_by_kubectl_get_and_told_once_where_it_was_set() {
 async fn health_and_metrics_are_there_and_name_no_object() {
     let tenant = Tenant::new("metrics-canary", json!({"seats": 1})).await;
     tenant.account("acme-canary").await;
+    tenant.ready("Organization", "acme-canary-default").await;
     tenant.organization("org-canary", "acme-canary").await;
     tenant.reason("Organization", "org-canary", "SeatLimitExceeded").await;
     let address = Controller::shared().await.address().await;
