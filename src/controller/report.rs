@@ -193,7 +193,10 @@ pub async fn publish_about(context: &Context, kind: Kind, reference: &ObjectRefe
     let note = event.note.as_deref().unwrap_or_default();
     let (kind, namespace, name) =
         (kind.as_str(), reference.namespace.as_deref().unwrap_or_default(), reference.name.as_deref().unwrap_or_default());
-    tracing::info!(kind, namespace, name, reason = event.reason, "{note}");
+    match event.type_ {
+        EventType::Warning => tracing::warn!(kind, namespace, name, reason = event.reason, "{note}"),
+        EventType::Normal => tracing::info!(kind, namespace, name, reason = event.reason, "{note}"),
+    }
     if let Err(error) = context.recorder.publish(&event, reference).await {
         tracing::debug!(kind, namespace, name, %error, "an Event could not be published");
     }

@@ -112,6 +112,10 @@ impl Version {
     /// Fit to be read.
     pub(super) fn exact(self) -> Result<(), StoreError> {
         let Self { database, found, known } = self;
+        if found == 0 {
+            let problem = "there is no store in it; name the one that the controller's or server's --database names".to_owned();
+            return Err(StoreError::Database { database, problem });
+        }
         match found.cmp(&known) {
             Ordering::Less => Err(StoreError::Older { database, found, known }),
             Ordering::Greater => Err(StoreError::Newer { database, found, known }),

@@ -11,9 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{self, Config, Limits, TlsFiles};
-use crate::store::{Location, Store, retention};
+use crate::store::{Store, retention};
 
-use super::super::controller::{DATABASES, DEFAULT_DATABASE};
+use super::super::controller::{DATABASES, DEFAULT_DATABASE, location};
 use super::super::error::CliError;
 use super::super::exit::Exit;
 use super::super::log::LogArgs;
@@ -104,7 +104,11 @@ pub async fn run(args: ServeArgs) -> Result<Exit, CliError> {
     let config = args.config()?;
     let traces = Traces::start()?;
     args.log.start_with(traces.as_ref().map(Traces::tracer))?;
-    let location = Location::parse(args.database.expose_secret())?;
+    let Some(location) = location(args.database.expose_secret())? else {
+        return Err(CliError::Usage(
+            "--database none is for controllers: a server needs sqlite://PATH or postgres://USER@HOST/DATABASE.".to_owned(),
+        ));
+    };
     let store = Arc::new(Store::open(&location).await?);
     tracing::info!(database = %location, store = store.id(), "the store is open");
     let stop = CancellationToken::new();

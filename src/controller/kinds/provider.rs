@@ -82,7 +82,8 @@ pub fn token_refused(context: &Context, backend: &AccountBackend) -> Failure {
     let message = format!(
         "AccountBackend \"{}\": the server refuses the token in the Secret \"{secret}\" of namespace \"{namespace}\". Make another one there \
          (deskplane server token create --scope admin) and put it into the Secret, under the key {TOKEN}: that is tried at once. \
-         Until then the server is not asked.",
+         Until then the server is not asked. If that token is right, the server may have been on another database: once that is \
+         corrected, any change of the Secret has it tried again (kubectl annotate secret {secret} -n {namespace} touched=1 --overwrite).",
         backend.name()
     );
     Failure::new(Reason::CredentialsInvalid, message)

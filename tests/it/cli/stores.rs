@@ -113,7 +113,7 @@ async fn a_restore_asks_only_when_there_is_something_to_restore() {
 #[tokio::test]
 async fn a_store_in_postgres_is_looked_after_beside_whoever_writes_it() {
     let database = Cluster::shared().url().await;
-    run(&database, &["check"]).failed(1, &["start the controller once"]);
+    run(&database, &["check"]).failed(1, &["there is no store in it"]);
     furnish(&database).await;
     let _writer = Store::open(Location::parse(&database).unwrap()).await.unwrap();
     assert!(run(&database, &["check"]).ok().ends_with("is whole and keeps its rules.\n"));

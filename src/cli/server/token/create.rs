@@ -40,6 +40,6 @@ pub async fn run(args: CreateArgs) -> Result<Exit, CliError> {
     let (info, token) = tokens.create(&args.scope, &args.description).await.map_err(crate::store::StoreError::from)?;
     tokens.close().await;
     say(&format!("{}\n", token.expose_secret()))?;
-    eprintln!("Keep it: it is not shown again. To revoke it: deskplane server token revoke {}", info.id);
+    eprintln!("Keep it: it is not shown again. To revoke it: deskplane server token revoke {} (and the same --database)", info.id);
     Ok(Exit::Ok)
 }

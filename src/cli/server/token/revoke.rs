@@ -6,7 +6,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::say;
 use crate::cli::store::DatabaseArgs;
-use crate::store::{StoreError, Tokens};
+use crate::store::{Store, StoreError, Tokens};
 
 /// Examples of `deskplane server token revoke --help`.
 pub const EXAMPLES: &str = "\
@@ -25,7 +25,10 @@ pub struct RevokeArgs {
 
 /// Runs the verb.
 pub async fn run(args: RevokeArgs) -> Result<Exit, CliError> {
-    let tokens = Tokens::open(&args.database.location()?).await?;
+    let location = args.database.location()?;
+    // Where there is no store none is made: there would be nothing to revoke in it, and a typing error would pass for done.
+    Store::open_readonly(&location).await?;
+    let tokens = Tokens::open(&location).await?;
     let revoked = tokens.revoke(&args.id).await.map_err(StoreError::from)?;
     tokens.close().await;
     let Some(token) = revoked else {
