@@ -48,7 +48,7 @@ async fn a_store_that_cannot_be_written_or_is_newer_is_named_and_left_as_it_is()
     refused(&path("folder.db"), &["is a folder; name a file in it"]).await;
     assert_eq!(path("folder.db").read_dir().unwrap().count(), 0);
     std::fs::write(path("file"), "ours").unwrap();
-    refused(&path("file/below.db"), &["its folder", "create it or mount the volume"]).await;
+    refused(&path("file/below.db"), &["is a file, and has no files in it; name a file in a folder"]).await;
     assert_eq!(std::fs::read(path("file")).unwrap(), b"ours");
     std::os::unix::fs::symlink(path("loop.db"), path("loop.db")).unwrap();
     refused(&path("loop.db"), &["cannot be opened for writing", "check its permissions and its volume"]).await;
